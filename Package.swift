@@ -1,0 +1,104 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+import PackageDescription
+
+// What every target is compiled with. `SYNCLINE_STRICT=1` (set by `make check` and CI) turns warnings into errors.
+let common: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+] + (Context.environment["SYNCLINE_STRICT"] == "1" ? [.treatAllWarnings(as: .error)] : [])
+
+// Without this the generic containers of Primitives are not specialised across targets: five times slower
+// (docs/ARCHITECTURE.md). SwiftPM refuses unsafe flags in a dependency, so nothing that the public product
+// `SynclineClient` reaches may carry it.
+let server: [SwiftSetting] = common + [
+    .unsafeFlags(["-Xfrontend", "-enable-cmo-everything"], .when(configuration: .release))
+]
+
+// Plants classic bugs for the simulator to find; only `make test` builds it, in a folder of its own.
+let planted: [SwiftSetting] = [.define("PLANTED_BUGS", .when(traits: ["PlantedBugs"]))]
+
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
+let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
+
+let package = Package(
+    name: "syncline",
+    products: [
+        .library(name: "SynclineClient", targets: ["SynclineClient"]),
+        .executable(name: "syncline", targets: ["syncline"]),
+        .executable(name: "syncline-sim", targets: ["syncline-sim"]),
+    ],
+    traits: [.trait(name: "PlantedBugs", description: "Test builds only: compile in bugs that the simulator must find.")],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1", traits: []),
+        .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0", traits: []),
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-configuration", exact: "1.4.0", traits: []),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", exact: "0.2.0"),
+    ],
+    targets: [
+        // Cores: pure values. No I/O, clock, randomness, Foundation or async.
+        .target(name: "Primitives", swiftSettings: server + planted),
+        .target(name: "RaftCore", dependencies: ["Primitives"], swiftSettings: server + planted),
+        .target(name: "LockCore", dependencies: ["Primitives"], swiftSettings: server + planted),
+        .target(name: "Replica", dependencies: ["Primitives", "RaftCore", "LockCore"], swiftSettings: server + planted),
+
+        // Edges: each implements one port.
+        .target(name: "CChecksum", cSettings: [.unsafeFlags(["-O2"])]),
+        .target(
+            name: "Wire", dependencies: ["Primitives", "RaftCore", "LockCore", "Replica", "CChecksum"],
+            swiftSettings: server),
+        .target(name: "RESP", dependencies: [nioCore], swiftSettings: common),
+        .target(name: "Storage", dependencies: ["Primitives", "RaftCore", "Wire", "CChecksum"], swiftSettings: server),
+        .target(
+            name: "Transport", dependencies: ["Primitives", "RaftCore", "Replica", "Wire", "Telemetry", nioCore, nioPosix, logging],
+            swiftSettings: server),
+        .target(name: "FaultProxy", dependencies: ["Primitives", nioCore, nioPosix], swiftSettings: common),
+        .target(name: "Telemetry", dependencies: ["Primitives", logging], swiftSettings: server),
+        .target(
+            name: "Gateway",
+            dependencies: [
+                "Primitives", "RaftCore", "LockCore", "Replica", "RESP", "Telemetry", nioCore, nioPosix, logging,
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+            ],
+            swiftSettings: server),
+        .target(
+            name: "Node",
+            dependencies: [
+                "Primitives", "RaftCore", "LockCore", "Replica", "Wire", "Storage", "Transport", "Telemetry", "Gateway",
+                nioCore, nioPosix, logging, lifecycle, signals,
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Configuration", package: "swift-configuration"),
+            ],
+            swiftSettings: server),
+
+        // Clients.
+        .target(name: "SynclineClient", dependencies: ["RESP", nioCore, nioPosix], swiftSettings: common),
+        .executableTarget(
+            name: "syncline",
+            dependencies: [
+                "Node", "Gateway", "Telemetry", "Primitives", "Replica", "RESP", "SynclineClient", arguments, logging, lifecycle, histogram,
+                nioCore, nioPosix,
+            ],
+            swiftSettings: server),
+
+        // Proof.
+        .target(name: "ScriptTesting", dependencies: ["Primitives"], swiftSettings: common),
+        .target(
+            name: "Simulator", dependencies: ["Primitives", "RaftCore", "LockCore", "Replica", "Wire"],
+            swiftSettings: server + planted),
+        .executableTarget(
+            name: "syncline-sim", dependencies: ["Simulator", "Primitives", arguments], swiftSettings: server + planted),
+    ],
+    swiftLanguageModes: [.v6]
+)
