@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+import LockCore
+import Primitives
+import RaftCore
+
+extension Replica {
+    mutating func apply(_ entries: [Entry], _ now: Instant, _ effects: inout ReplicaEffects) {
+        for entry in entries {
+            do throws(DecodingError) {
+                lockEffects.removeAll()
+                _ = try state.apply(entry, into: &lockEffects)
+            } catch {
+                let reason = "entry \(entry.index) of \(shard) cannot be understood (\(error)); it was written by a newer "
+                halt(reason + "version: upgrade this node", &effects)
+                return
+            }
+            deliver(now, &effects)
+            if entry.index.rawValue % configuration.digestInterval == 0 { publishDigest(&effects) }
+        }
+        if isLeading { answerHeldRenewals(now, &effects) }
+        if raft.bytesSinceSnapshot > configuration.snapshotLogBytes { takeSnapshot(&effects) }
+    }
+
+    /// Hands on what one applied command brought about.
+    private mutating func deliver(_ now: Instant, _ effects: inout ReplicaEffects) {
+        if isLeading && !lockEffects.timers.isEmpty { timekeeper.observe(lockEffects.timers, now: now) }
+        for (id, response) in lockEffects.responses {
+            guard let node = callers.remove(id) else { continue }
+            effects.replies.append(ReplyEnvelope(to: node, id: id, reply: .answer(.lock(response))))
+        }
+        if !lockEffects.events.isEmpty { effects.events.append(contentsOf: lockEffects.events) }
+    }
+
+    mutating func takeSnapshot(_ effects: inout ReplicaEffects) {
+        guard !snapshotInProgress, state.applied > raft.snapshotIndex else { return }
+        guard let term = raft.term(at: state.applied) else { return }
+        snapshotInProgress = true
+        effects.snapshotJob = SnapshotJob(
+            index: state.applied, term: term, voters: configuration.raft.voters, state: state)
+    }
+
+    mutating func install(
+        _ metadata: SnapshotMetadata, _ bytes: [UInt8], from: NodeID, _ now: Instant,
+        _ effects: inout ReplicaEffects
+    ) {
+        // A snapshot may arrive after the log itself has got as far: then the state is already ahead of it.
+        if metadata.index > state.applied {
+            do throws(DecodingError) {
+                let restored = try ShardState(decoding: bytes, limits: configuration.limits)
+                guard restored.applied == metadata.index else { throw .invalidValue(what: "snapshot position") }
+                state = restored
+            } catch {
+                halt("the leader's snapshot of \(shard) cannot be understood (\(error)): upgrade this node", &effects)
+                return
+            }
+        }
+        drive(.snapshotInstalled(from: from, metadata), now, &effects)
+    }
+
+    // MARK: Comparing replicas
+
+    private mutating func publishDigest(_ effects: inout ReplicaEffects) {
+        let hash = state.digest
+        digests.note(index: state.applied, hash: hash)
+        effects.digests.append((state.applied, hash))
+        judge(state.applied, &effects)
+    }
+
+    mutating func compareDigest(from: NodeID, index: LogIndex, hash: UInt64, _ effects: inout ReplicaEffects) {
+        guard configuration.raft.voters.contains(from) else { return }
+        digests.note(index: index, hash: hash, from: from)
+        judge(index, &effects)
+    }
+
+    private mutating func judge(_ index: LogIndex, _ effects: inout ReplicaEffects) {
+        guard digests.isOdd(at: index, voters: configuration.raft.voters.count) else { return }
+        halt("the state of \(shard) at index \(index) differs from that of the other replicas", &effects)
+    }
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+import LockCore
+package import Primitives
+package import RaftCore
+
+/// One node's copy of a shard: Raft, the state machine and what a leader keeps in memory, composed into one pure step.
+///
+/// The caller collects the effects of all steps of one turn, calls `flush` once, and then carries the effects out in
+/// the order of their fields. Everything that is not in `Effects` stays in here: no clock, no randomness, no I/O.
+package struct Replica: Sendable {
+    package let configuration: ReplicaConfiguration
+    package internal(set) var raft: Raft
+    package internal(set) var state: ShardState
+    var raftEffects = RaftEffects()
+    var lockEffects = LockEffects()
+
+    // A leader's memory; empty on every other replica.
+    var callers = CallerTable()
+    var reads = LookupTable<UInt64, PendingRead>()
+    var nextRead: UInt64 = 1
+    /// Renewals of sessions whose expiry has been proposed; answered once the log has decided.
+    var heldRenewals: [(session: SessionID, id: RequestID, from: NodeID)] = []
+    var timekeeper = LockTimekeeper()
+    var detector = CrossShardDetector()
+    var isLeading = false
+    var stampBase = StampBase()
+    var reportedWaits: UInt64?
+    var nextWaitReport = Instant.zero
+
+    var snapshotInProgress = false
+    var storageIsFull = false
+    var digests = DigestHistory()
+    package internal(set) var halted: String?
+
+    /// - Parameter snapshot: the bytes of `recovered.snapshot`.
+    /// - Throws: `DecodingError` when the snapshot's bytes are not a state of this version.
+    package init(
+        configuration: ReplicaConfiguration, recovered: RecoveredLog, snapshot: [UInt8]?, seed: UInt64, now: Instant
+    ) throws(DecodingError) {
+        self.configuration = configuration
+        if let snapshot {
+            state = try ShardState(decoding: snapshot, limits: configuration.limits)
+        } else {
+            state = ShardState(limits: configuration.limits)
+        }
+        do {
+            try recovered.validate()
+        } catch {
+            throw .invalidValue(what: error.reason)
+        }
+        let base = recovered.snapshot?.index ?? .zero
+        guard state.applied == base else { throw .invalidValue(what: "snapshot position") }
+        raft = Raft(configuration: configuration.raft, recovered: recovered, seed: seed, now: now)
+    }
+
+    package var shard: ShardID { configuration.shard }
+
+    /// Whether this replica leads and has applied everything that earlier leaders committed.
+    package var isReadyLeader: Bool { isLeading }
+
+    package mutating func step(_ input: ReplicaInput, now: Instant, into effects: inout ReplicaEffects) {
+        guard halted == nil else { return }
+        switch input {
+        case .tick:
+            drive(.tick, now, &effects)
+            keepTime(now, &effects)
+        case .message(let from, let message): drive(.message(from: from, message), now, &effects)
+        case .digest(let from, let index, let hash): compareDigest(from: from, index: index, hash: hash, &effects)
+        case .request(let from, let request): accept(request, from: from, now, &effects)
+        case .persisted(let mark): drive(.persisted(mark: mark), now, &effects)
+        case .peerConnected(let node): drive(.peerConnected(node), now, &effects)
+        case .peerDisconnected(let node): drive(.peerDisconnected(node), now, &effects)
+        case .transferLeadership(let target): drive(.transferLeadership(to: target), now, &effects)
+        case .storageFull(let isFull): storageIsFull = isFull
+        case .snapshotWanted: takeSnapshot(&effects)
+        case .snapshotFailed: snapshotInProgress = false
+        case .snapshotTaken(let metadata):
+            snapshotInProgress = false
+            drive(.snapshotTaken(metadata), now, &effects)
+        case .snapshotChunkRead(let to, let metadata, let offset, let bytes, let checksum):
+            drive(
+                .snapshotChunkRead(to: to, metadata, offset: offset, bytes: bytes, checksum: checksum), now, &effects)
+        case .snapshotChunkStored(let from, let metadata, let next):
+            drive(.snapshotChunkStored(from: from, metadata, nextOffset: next), now, &effects)
+        case .snapshotInstalled(let from, let metadata, let bytes):
+            install(metadata, bytes, from: from, now, &effects)
+        case .ownerWaits, .waitsConfirmed, .confirmWaits, .abortWait: detect(input, now, &effects)
+        }
+    }
+
+    /// Sends what the turn has gathered: one append per follower, one persist for all proposals, one round for all reads.
+    package mutating func flush(now: Instant, into effects: inout ReplicaEffects) {
+        guard halted == nil else { return }
+        raft.flush(now: now, into: &raftEffects)
+        absorb(now, &effects)
+    }
+
+    /// One Raft step, and everything that follows from it.
+    mutating func drive(_ input: RaftInput, _ now: Instant, _ effects: inout ReplicaEffects) {
+        raft.step(input, now: now, into: &raftEffects)
+        absorb(now, &effects)
+    }
+
+    private mutating func absorb(_ now: Instant, _ effects: inout ReplicaEffects) {
+        if !raftEffects.persist.isEmpty { effects.persist.append(contentsOf: raftEffects.persist) }
+        if let mark = raftEffects.persistMark { effects.persistMark = mark }
+        if !raftEffects.sendNow.isEmpty { effects.sendNow.append(contentsOf: raftEffects.sendNow) }
+        if !raftEffects.sendAfterPersist.isEmpty {
+            effects.sendAfterPersist.append(contentsOf: raftEffects.sendAfterPersist)
+        }
+        if !raftEffects.snapshotReads.isEmpty { effects.snapshotReads.append(contentsOf: raftEffects.snapshotReads) }
+        if !raftEffects.snapshotChunks.isEmpty { effects.snapshotChunks.append(contentsOf: raftEffects.snapshotChunks) }
+        let committed = raftEffects.committed
+        let results = raftEffects.reads
+        let change = raftEffects.roleChange
+        raftEffects.removeAll()
+
+        if let change { roleChanged(change, now, &effects) }
+        if !committed.isEmpty { apply(committed, now, &effects) }
+        if !isLeading && raft.isReadyLeader { beginLeading(now) }
+        for result in results { finishRead(result, now, &effects) }
+    }
+
+    private mutating func roleChanged(_ change: RoleChange, _ now: Instant, _ effects: inout ReplicaEffects) {
+        effects.roleChange = change
+        stampBase = StampBase(stamp: state.stamp, instant: now)
+        guard change.role != .leader else { return }
+        stopLeading(&effects)
+    }
+
+    private mutating func beginLeading(_ now: Instant) {
+        isLeading = true
+        stampBase = StampBase(stamp: state.stamp, instant: now)
+        timekeeper.lead(state.locks, term: raft.term, now: now)
+        detector = CrossShardDetector()
+        reportedWaits = nil
+    }
+
+    /// Callers are told that their leader is gone; what they asked may or may not be done, and asking again with the
+    /// same id finds out.
+    private mutating func stopLeading(_ effects: inout ReplicaEffects) {
+        isLeading = false
+        timekeeper.stopLeading()
+        detector = CrossShardDetector()
+        heldRenewals.removeAll()
+        callers.removeAll { id, node in
+            effects.replies.append(ReplyEnvelope(to: node, id: id, reply: .interrupted))
+        }
+    }
+
+    mutating func halt(_ reason: String, _ effects: inout ReplicaEffects) {
+        halted = reason
+        effects.halted = reason
+    }
+}
+
+/// Where cluster time stood when this node became leader; from there it runs at the rate of the node's own clock.
+/// It neither jumps with a wall clock nor falls when leadership moves.
+struct StampBase: Sendable {
+    var stamp: UInt64 = 0
+    var instant = Instant.zero
+
+    func stamp(at now: Instant) -> UInt64 { stamp &+ now.since(instant).milliseconds }
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+import LockCore
+package import Primitives
+import RaftCore
+
+// The forms in which requests and answers travel between nodes. Tags are never reused; a new case gets a new one.
+
+/// Numbers that count requests stay below this, so that adding one to a peer's number cannot overflow.
+private let numberLimit: UInt64 = 1 << 62
+
+extension ByteReader {
+    fileprivate mutating func requestNumber() throws(DecodingError) -> UInt64 {
+        let value = try varint()
+        guard value < numberLimit else { throw .invalidValue(what: "request number") }
+        return value
+    }
+
+    fileprivate mutating func readMode() throws(DecodingError) -> ReadMode {
+        let value = try u8()
+        guard let mode = ReadMode(rawValue: value) else { throw .unknownTag(what: "read mode", value: UInt64(value)) }
+        return mode
+    }
+
+    fileprivate mutating func reason() throws(DecodingError) -> String { try text("reason") }
+}
+
+extension Request {
+    package func encode(into writer: inout ByteWriter) {
+        switch self {
+        case .command(let command):
+            writer.u8(1)
+            command.encode(into: &writer)
+        case .query(let query, let mode):
+            writer.u8(2)
+            writer.u8(mode.rawValue)
+            query.encode(into: &writer)
+        case .renew(let session):
+            writer.u8(3)
+            writer.text(session.name.text)
+        }
+    }
+
+    package init(decoding reader: inout ByteReader) throws(DecodingError) {
+        let tag = try reader.u8()
+        switch tag {
+        case 1:
+            self = .command(try LockCommand(decoding: &reader))
+        case 2:
+            let mode = try reader.readMode()
+            self = .query(try LockQuery(decoding: &reader), mode)
+        case 3:
+            self = .renew(SessionID(try reader.text("session")))
+        default:
+            throw .unknownTag(what: "request", value: UInt64(tag))
+        }
+    }
+}
+
+extension Response {
+    package func encode(into writer: inout ByteWriter) {
+        switch self {
+        case .lock(let response):
+            writer.u8(1)
+            response.encode(into: &writer)
+        case .unavailable(let outcome, let reason):
+            writer.u8(2)
+            writer.u8(outcome.rawValue)
+            writer.text(reason)
+        case .busy(let reason):
+            writer.u8(3)
+            writer.text(reason)
+        }
+    }
+
+    package init(decoding reader: inout ByteReader) throws(DecodingError) {
+        let tag = try reader.u8()
+        switch tag {
+        case 1:
+            self = .lock(try LockResponse(decoding: &reader))
+        case 2:
+            let value = try reader.u8()
+            guard let outcome = Outcome(rawValue: value) else {
+                throw .unknownTag(what: "outcome", value: UInt64(value))
+            }
+            self = .unavailable(outcome, reason: try reader.reason())
+        case 3:
+            self = .busy(reason: try reader.reason())
+        default:
+            throw .unknownTag(what: "response", value: UInt64(tag))
+        }
+    }
+}
+
+extension RoutedRequest {
+    package func encode(into writer: inout ByteWriter) {
+        writer.u16(shard.rawValue)
+        writer.u64(id.origin)
+        writer.varint(id.number)
+        writer.varint(acknowledgedBelow)
+        writer.varint(UInt64(acknowledged.count))
+        for number in acknowledged { writer.varint(number) }
+        request.encode(into: &writer)
+    }
+
+    package init(decoding reader: inout ByteReader) throws(DecodingError) {
+        let shard = ShardID(try reader.u16())
+        let id = RequestID(origin: try reader.u64(), number: try reader.requestNumber())
+        let below = try reader.requestNumber()
+        let count = try reader.count(limit: RoutedRequest.maxAcknowledged, "acknowledged requests")
+        var acknowledged: [UInt64] = []
+        acknowledged.reserveCapacity(count)
+        for _ in 0..<count { acknowledged.append(try reader.requestNumber()) }
+        let request = try Request(decoding: &reader)
+        self.init(shard: shard, id: id, acknowledgedBelow: below, acknowledged: acknowledged, request: request)
+    }
+}
+
+extension RoutedReply {
+    package func encode(into writer: inout ByteWriter) {
+        switch self {
+        case .answer(let response):
+            writer.u8(1)
+            response.encode(into: &writer)
+        case .notLeader(.some(let hint)):
+            writer.u8(2)
+            writer.u64(hint.rawValue)
+        case .notLeader(.none):
+            writer.u8(3)
+        case .interrupted:
+            writer.u8(4)
+        }
+    }
+
+    package init(decoding reader: inout ByteReader) throws(DecodingError) {
+        let tag = try reader.u8()
+        switch tag {
+        case 1: self = .answer(try Response(decoding: &reader))
+        case 2: self = .notLeader(hint: NodeID(try reader.u64()))
+        case 3: self = .notLeader(hint: nil)
+        case 4: self = .interrupted
+        default: throw .unknownTag(what: "routed reply", value: UInt64(tag))
+        }
+    }
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+package import LockCore
+package import Primitives
+package import RaftCore
+
+/// What a client may ask of a shard, whichever front end it came through.
+package enum Request: Sendable, Equatable {
+    /// A change; goes through the log.
+    case command(LockCommand)
+    /// A read of applied state.
+    case query(LockQuery, ReadMode)
+    /// Prolong a session: answered from the leader's memory once its leadership is confirmed, never logged.
+    case renew(SessionID)
+
+    /// What decides the shard.
+    package var namespace: Name {
+        switch self {
+        case .command(let command): command.namespace
+        case .query(let query, _): query.namespace
+        case .renew(let session): session.namespace
+        }
+    }
+
+    /// Whether the answer may be put off until a lock is free.
+    package var mayWait: Bool {
+        switch self {
+        case .command(let command): command.mayWait
+        case .query, .renew: false
+        }
+    }
+
+    /// Whether an unanswered request may have changed something.
+    package var isMutation: Bool {
+        if case .command = self { true } else { false }
+    }
+}
+
+/// What became of a request that got no answer from the state machine (DESIGN §3 rule 2).
+package enum Outcome: UInt8, Sendable {
+    /// Certainly nothing changed.
+    case notDone = 0
+    /// It may or may not have been carried out.
+    case unknown = 1
+}
+
+package enum Response: Sendable, Equatable {
+    case lock(LockResponse)
+    /// No answer from a leader with a quorum in time.
+    case unavailable(Outcome, reason: String)
+    /// A bound was reached; nothing was done; try again shortly.
+    case busy(reason: String)
+}
+
+/// A request with the identity that makes its retries harmless.
+package struct RoutedRequest: Sendable, Equatable {
+    package var shard: ShardID
+    /// Numbers count up from 1 for each (origin, shard).
+    package var id: RequestID
+    /// The origin has the answers of all requests of this shard below this number: they may be forgotten.
+    /// Requests that may wait do not count here: they are acknowledged one by one.
+    package var acknowledgedBelow: UInt64
+    /// Numbers of answered requests that might have waited (at most `maxAcknowledged`).
+    package var acknowledged: [UInt64]
+    package var request: Request
+
+    package static let maxAcknowledged = 64
+
+    package init(
+        shard: ShardID, id: RequestID, acknowledgedBelow: UInt64, acknowledged: [UInt64] = [], request: Request
+    ) {
+        self.shard = shard
+        self.id = id
+        self.acknowledgedBelow = acknowledgedBelow
+        self.acknowledged = acknowledged
+        self.request = request
+    }
+}
+
+/// A replica's answer to a routed request.
+package enum RoutedReply: Sendable, Equatable {
+    case answer(Response)
+    /// Ask this node instead, or anyone when it is nil; nothing was done.
+    case notLeader(hint: NodeID?)
+    /// The leader that had taken the request lost its office before an answer: ask again, with the same id.
+    case interrupted
+}
+
+/// What nodes say to each other. One frame carries many.
+package enum PeerMessage: Sendable, Equatable {
+    case raft(ShardID, RaftMessage)
+    /// The hash of the applied state at an agreed index (DESIGN §3 rule 8).
+    case digest(ShardID, index: LogIndex, hash: UInt64)
+    case request(RoutedRequest)
+    case reply(ShardID, RequestID, RoutedReply)
+    /// Waits across namespaces, for deadlock detection by owner: from a shard's leader to the system shard's leader.
+    case ownerWaits(ShardID, Term, [OwnerWait])
+    /// A node without a replica of the shard wants its events (true), or no longer (false).
+    case watch(ShardID, Bool)
+    case events(ShardID, [LockEvent])
+    /// The detector asks whether these waits still stand, and the answer: those that do.
+    case confirmWaits(ShardID, query: UInt64, [RequestID])
+    case waitsConfirmed(ShardID, query: UInt64, [RequestID])
+    /// The confirmed victim's wait is to be ended.
+    case abortWait(ShardID, RequestID, cycle: [CycleEdge])
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+package import LockCore
+package import Primitives
+
+/// The results of requests that their origins may still ask for again, so that a retry returns the first result
+/// (RIFL, SOSP'15). Part of the replicated state.
+///
+/// Requests that answer at once are acknowledged from below, by number; requests that may wait for a lock would hold
+/// that floor back for as long as they wait, so they are kept apart and acknowledged one by one.
+package struct RequestTable: Sendable {
+    package enum Lookup: Equatable {
+        case new
+        /// Applied; its answer is still to come.
+        case waiting
+        case done(LockResponse)
+        /// Acknowledged long ago: only a duplicate that travelled slowly can still ask.
+        case forgotten
+    }
+
+    private enum Slot: Sendable {
+        case waiting
+        case done(LockResponse)
+    }
+
+    private struct Origin: Sendable {
+        /// All numbers below are acknowledged (those that cannot wait).
+        var floor: UInt64 = 1
+        var prompt = OrderedMap<UInt64, LockResponse>()
+        var waits = OrderedMap<UInt64, Slot>()
+        /// Cluster time of its latest command.
+        var lastSeen: UInt64 = 0
+    }
+
+    /// Results kept for one origin; a well-behaved origin acknowledges long before.
+    package static let maxResultsPerOrigin = 1 << 17
+    /// An origin that has sent nothing for this long (milliseconds of cluster time) and waits for nothing is forgotten.
+    package static let originLifetime: UInt64 = 3_600_000
+
+    private var origins = OrderedMap<UInt64, Origin>()
+
+    package init() {}
+
+    package var resultCount: Int {
+        var count = 0
+        for (_, origin) in origins { count += origin.prompt.count + origin.waits.count }
+        return count
+    }
+
+    package func lookup(_ id: RequestID) -> Lookup {
+        guard let origin = origins[id.origin] else { return .new }
+        if let response = origin.prompt[id.number] { return .done(response) }
+        switch origin.waits[id.number] {
+        case .waiting: return .waiting
+        case .done(let response): return .done(response)
+        case nil: return id.number < origin.floor ? .forgotten : .new
+        }
+    }
+
+    /// Notes what the origin has acknowledged; called for every command before it is looked up.
+    package mutating func acknowledge(_ envelope: CommandEnvelope) {
+        let id = envelope.request
+        guard id.origin != 0 else { return }
+        if origins[id.origin] == nil {
+            forgetIdleOrigins(now: envelope.stamp)
+            origins[id.origin] = Origin()
+        }
+        origins.modify(id.origin) { origin in
+            origin.lastSeen = max(origin.lastSeen, envelope.stamp)
+            for number in envelope.acknowledged { origin.waits[number] = nil }
+            guard envelope.acknowledgedBelow > origin.floor else { return }
+            origin.floor = envelope.acknowledgedBelow
+            origin.prompt.removePrefix(below: origin.floor)
+        }
+    }
+
+    /// The command of this request was applied and its answer is still to come.
+    package mutating func noteWaiting(_ id: RequestID) {
+        guard id.origin != 0 else { return }
+        origins.modify(id.origin) { $0.waits[id.number] = .waiting }
+    }
+
+    package mutating func noteDone(_ id: RequestID, mayWait: Bool, _ response: LockResponse) {
+        guard id.origin != 0 else { return }
+        origins.modify(id.origin) { origin in
+            if mayWait || origin.waits[id.number] != nil {
+                origin.waits[id.number] = .done(response)
+                if origin.waits.count > Self.maxResultsPerOrigin, let oldest = origin.waits.first { 
+                    origin.waits[oldest.key] = nil
+                }
+            } else if id.number >= origin.floor {
+                origin.prompt[id.number] = response
+                if origin.prompt.count > Self.maxResultsPerOrigin, let oldest = origin.prompt.first {
+                    origin.prompt[oldest.key] = nil
+                }
+            }
+        }
+    }
+
+    /// Runs only when a new origin appears, that is when a node starts.
+    private mutating func forgetIdleOrigins(now: UInt64) {
+        for key in origins.keys {
+            guard let origin = origins[key] else { continue }
+            let isWaiting = origin.waits.contains { _, slot in if case .waiting = slot { true } else { false } }
+            if !isWaiting && origin.lastSeen &+ Self.originLifetime < now { origins[key] = nil }
+        }
+    }
+}
+
+extension RequestTable {
+    package func encode(into writer: inout ByteWriter) {
+        writer.varint(UInt64(origins.count))
+        for (key, origin) in origins {
+            writer.u64(key)
+            writer.varint(origin.floor)
+            writer.varint(origin.lastSeen)
+            writer.varint(UInt64(origin.prompt.count))
+            for (number, response) in origin.prompt {
+                writer.varint(number)
+                response.encode(into: &writer)
+            }
+            writer.varint(UInt64(origin.waits.count))
+            for (number, slot) in origin.waits {
+                writer.varint(number)
+                switch slot {
+                case .waiting: writer.bool(false)
+                case .done(let response):
+                    writer.bool(true)
+                    response.encode(into: &writer)
+                }
+            }
+        }
+    }
+
+    package init(decoding reader: inout ByteReader) throws(DecodingError) {
+        let count = try reader.count(limit: reader.remaining, "origins")
+        for _ in 0..<count {
+            let key = try reader.u64()
+            var origin = Origin()
+            origin.floor = try reader.varint()
+            origin.lastSeen = try reader.varint()
+            for _ in 0..<(try reader.count(limit: reader.remaining, "results")) {
+                let number = try reader.varint()
+                origin.prompt[number] = try LockResponse(decoding: &reader)
+            }
+            for _ in 0..<(try reader.count(limit: reader.remaining, "waits")) {
+                let number = try reader.varint()
+                origin.waits[number] = try reader.bool() ? .done(try LockResponse(decoding: &reader)) : .waiting
+            }
+            origins[key] = origin
+        }
+    }
+}
