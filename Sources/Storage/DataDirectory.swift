@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+package import Primitives
+import Synchronization
+
+/// A node's place on disk: bound to one node of one cluster, and open in one process at a time.
+///
+/// ```
+/// LOCK        held by flock(2) while open; holds the process id
+/// identity    who this is (`NodeIdentity`)
+/// wal/        log segments
+/// snapshots/  one folder per shard
+/// ```
+package final class DataDirectory: Sendable {
+    package let path: String
+    /// The lock ends with this descriptor, so with the process at the latest.
+    private let lock: File
+    private let currentIdentity: Mutex<NodeIdentity>
+    let files: FileSystem
+
+    package var identity: NodeIdentity { currentIdentity.withLock { $0 } }
+    package var node: NodeID { identity.node }
+    var logPath: String { path + "/wal" }
+    var snapshotPath: String { path + "/snapshots" }
+    private var identityPath: String { path + "/identity" }
+
+    /// Opens the directory, making it when it does not exist, and begins a new incarnation.
+    ///
+    /// - Parameters:
+    ///   - clusterID: sixteen bytes; nil takes what is on disk, or random ones for a new directory.
+    ///   - shardCount: of the cluster; cannot change later.
+    package static func open(
+        path: String, nodeName: String, clusterID: [UInt8]? = nil, shardCount: UInt32,
+        calls: FileSystemCalls = .system
+    ) throws(StorageError) -> DataDirectory {
+        invariant(clusterID.map { $0.count == 16 } ?? true, "a cluster id has sixteen bytes")
+        let files = FileSystem(calls)
+        let lock = try io { () throws(FileFailure) in
+            try files.makeDirectories(path)
+            return try File(path + "/LOCK", O_RDWR | O_CREAT, calls: calls)
+        }
+        try take(lock)
+        let identityPath = path + "/identity"
+        var identity: NodeIdentity
+        if let bytes = try io({ () throws(FileFailure) in try files.readFile(identityPath) }) {
+            identity = try NodeIdentity(decoding: bytes, path: identityPath)
+            try identity.expect(nodeName, clusterID, shardCount, path: identityPath)
+        } else {
+            identity = NodeIdentity(
+                clusterID: clusterID ?? randomBytes(16), nodeName: nodeName, shardCount: shardCount, incarnation: 0,
+                hasLog: false)
+        }
+        identity.incarnation &+= 1
+        let bytes = identity.encoded()
+        try io { () throws(FileFailure) in
+            try files.replaceFile(identityPath, with: bytes)
+            try files.makeDirectories(path + "/wal")
+            try files.makeDirectories(path + "/snapshots")
+        }
+        return DataDirectory(path: path, lock: lock, identity: identity, files: files)
+    }
+
+    private init(path: String, lock: consuming File, identity: NodeIdentity, files: FileSystem) {
+        self.path = path
+        self.lock = lock
+        self.currentIdentity = Mutex(identity)
+        self.files = files
+    }
+
+    /// Notes that the log exists from now on.
+    func noteLog() throws(StorageError) {
+        var next = identity
+        guard !next.hasLog else { return }
+        next.hasLog = true
+        let bytes = next.encoded()
+        try io { () throws(FileFailure) in try files.replaceFile(identityPath, with: bytes) }
+        currentIdentity.withLock { $0.hasLog = true }
+    }
+
+    private static func take(_ lock: borrowing File) throws(StorageError) {
+        while flock(lock.descriptor, LOCK_EX | LOCK_NB) != 0 {
+            switch errno {
+            case EINTR:
+                continue
+            case EWOULDBLOCK:
+                let bytes = (try? lock.read(32, at: 0)) ?? []
+                let text = String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+                throw .locked(path: lock.path, pid: Int32(text))
+            default:
+                throw .io(FileFailure(operation: "lock", path: lock.path, code: errno))
+            }
+        }
+        // For whoever finds the directory locked; the lock itself is the kernel's. Not vital, so a full disk that
+        // cannot take it is no reason to refuse.
+        try? lock.truncate(to: 0)
+        try? lock.write(Array("\(getpid())\n".utf8), at: 0)
+    }
+}
+
+extension NodeIdentity {
+    fileprivate func expect(
+        _ givenName: String, _ givenCluster: [UInt8]?, _ givenShards: UInt32, path: String
+    ) throws(StorageError) {
+        guard nodeName == givenName else {
+            throw .wrongIdentity(path: path, what: "node", onDisk: nodeName, given: givenName)
+        }
+        if let givenCluster, givenCluster != clusterID {
+            throw .wrongIdentity(
+                path: path, what: "cluster", onDisk: Self.hex(clusterID), given: Self.hex(givenCluster))
+        }
+        guard shardCount == givenShards else {
+            throw .wrongIdentity(
+                path: path, what: "a cluster with shard count", onDisk: "\(shardCount)", given: "\(givenShards)")
+        }
+    }
+}
+
+extension DataDirectory {
+    /// Whether the directory belongs to a node already; false when it does not exist.
+    package static func isBound(_ path: String) -> Bool { access(path + "/identity", F_OK) == 0 }
+}
