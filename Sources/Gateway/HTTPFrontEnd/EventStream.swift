@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+import HTTPTypes
+import Hummingbird
+import HummingbirdCore
+import LockCore
+import NIOCore
+import Primitives
+
+/// `GET /v1/events`: server-sent events (`lock`, `session`, `leadership`, `membership`) until the client goes away.
+/// A client too slow to take them is disconnected rather than left with a gap.
+struct EventStream: Sendable {
+    let services: HTTPServices
+    let namespace: Name
+    let names: [Name]
+    let signal: DisconnectSignal?
+
+    private static let pollSeconds = 1
+
+    func response() -> Response {
+        var headers = HTTPFields()
+        headers[.contentType] = "text/event-stream"
+        headers[.cacheControl] = "no-store"
+        let stream = self
+        return Response(
+            status: .ok, headers: headers,
+            body: ResponseBody { writer in
+                try await stream.write(to: &writer)
+                try await writer.finish(nil)
+            })
+    }
+
+    private func write(to writer: inout any ResponseBodyWriter) async throws {
+        let (chunks, source) = AsyncStream<String>.makeStream(bufferingPolicy: .bufferingOldest(4_096))
+        let registration = signal?.register { source.finish() }
+        defer { if let registration { signal?.unregister(registration) } }
+        // Sent at once, so that a client sees the stream is open before anything happens.
+        try await writer.write(ByteBuffer(string: ": syncline events\n\n"))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                for await event in services.requests.events(namespace: namespace, names: names) {
+                    let text = EventText(event)
+                    Self.send(Self.frame(text.kind, JSONViews.event(text)), to: source)
+                }
+                source.finish()
+            }
+            group.addTask {
+                try await watchCluster(source)
+            }
+            for await chunk in chunks { try await writer.write(ByteBuffer(string: chunk)) }
+            group.cancelAll()
+        }
+    }
+
+    private static func send(_ chunk: String, to source: AsyncStream<String>.Continuation) {
+        if case .dropped = source.yield(chunk) { source.finish() }
+    }
+
+    private static func frame(_ event: String, _ data: JSONValue) -> String {
+        "event: \(event)\ndata: \(data.text)\n\n"
+    }
+
+    /// Compares the node's status once a second: leadership and membership have no events of their own.
+    private func watchCluster(_ source: AsyncStream<String>.Continuation) async throws {
+        let beats = max(1, Int(services.configuration.heartbeat.nanoseconds / 1_000_000_000))
+        var last = await services.administration.status()
+        var turn = 0
+        while !Task.isCancelled {
+            do { try await Task.sleep(for: .seconds(Self.pollSeconds)) } catch { return }
+            turn += 1
+            if turn.isMultiple(of: beats) { Self.send(": alive\n\n", to: source) }
+            let status = await services.administration.status()
+            for chunk in Self.changes(from: last, to: status) { Self.send(chunk, to: source) }
+            last = status
+        }
+    }
+
+    static func changes(from old: NodeStatus, to new: NodeStatus) -> [String] {
+        var chunks: [String] = []
+        for shard in new.shards where old.shards.first(where: { $0.shard == shard.shard })?.leader != shard.leader {
+            chunks.append(
+                frame(
+                    "leadership",
+                    .object(
+                        ("shard", .number(UInt64(shard.shard.rawValue))), ("leader", .optional(shard.leader)),
+                        ("term", .number(shard.term)))))
+        }
+        for member in new.members {
+            let before = old.members.first { $0.name == member.name }
+            guard before?.isConnected != member.isConnected else { continue }
+            chunks.append(frame("membership", JSONViews.member(member)))
+        }
+        return chunks
+    }
+}

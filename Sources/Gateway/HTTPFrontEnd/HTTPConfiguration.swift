@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+package import NIOCore
+
+/// The settings and bounds of the HTTP front end.
+package struct HTTPConfiguration: Sendable {
+    package var host: String
+    /// 0 lets the system choose.
+    package var port: Int
+    /// Bytes of a request's body.
+    package var bodyBytes: Int
+    /// Bytes of all header fields together, and of one.
+    package var headerBytes: Int
+    package var headerCount: Int
+    package var maximumConnections: Int
+    /// A connection without a request is closed after this.
+    package var idleTimeout: TimeAmount
+    /// A request must arrive whole within this of its first line.
+    package var requestTimeout: TimeAmount
+    /// How often event streams say that they live.
+    package var heartbeat: TimeAmount
+    /// The time to live of sessions that do not name one, in milliseconds.
+    package var sessionTTL: UInt64
+
+    package init(
+        host: String = "127.0.0.1", port: Int = 7701, bodyBytes: Int = 64 << 10, headerBytes: Int = 16 << 10,
+        headerCount: Int = 100, maximumConnections: Int = 2_000, idleTimeout: TimeAmount = .seconds(75),
+        requestTimeout: TimeAmount = .seconds(30), heartbeat: TimeAmount = .seconds(15),
+        sessionTTL: UInt64 = RequestLimits.defaultTTL
+    ) {
+        self.host = host
+        self.port = port
+        self.bodyBytes = bodyBytes
+        self.headerBytes = headerBytes
+        self.headerCount = headerCount
+        self.maximumConnections = maximumConnections
+        self.idleTimeout = idleTimeout
+        self.requestTimeout = requestTimeout
+        self.heartbeat = heartbeat
+        self.sessionTTL = sessionTTL
+    }
+}

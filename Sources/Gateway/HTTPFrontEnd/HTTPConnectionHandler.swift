@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+import HTTPTypes
+import NIOCore
+import NIOHTTP1
+import NIOHTTPTypes
+
+/// Guards one HTTP connection: answers what is not HTTP with a problem document, closes after answers that say so,
+/// bounds the time a request takes to arrive, and tells `signal` when the client has gone or the server is stopping.
+///
+/// Sits between the HTTP codec and Hummingbird's own handlers.
+final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPRequestPart
+    typealias InboundOut = HTTPRequestPart
+    typealias OutboundIn = HTTPResponsePart
+    typealias OutboundOut = HTTPResponsePart
+
+    /// How long the client may take to read the last answer once our side has closed.
+    private static let linger = TimeAmount.seconds(2)
+
+    let signal = DisconnectSignal()
+    private let observer: any GatewayObserver
+    private let requestTimeout: TimeAmount
+    private var isReceiving = false
+    private var isAnswering = false
+    private var closesAfterAnswer = false
+    private var deadline: Scheduled<Void>?
+
+    init(observer: any GatewayObserver, requestTimeout: TimeAmount) {
+        self.observer = observer
+        self.requestTimeout = requestTimeout
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) { observer.connectionOpened(.http) }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        observer.connectionClosed(.http)
+        deadline?.cancel()
+        signal.fire()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        signal.fire()
+        context.fireChannelInactive()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        // A client that closes its side no longer waits for an answer (Go's net/http takes it so too).
+        if let event = event as? ChannelEvent, event == .inputClosed { signal.fire() }
+        if event is ChannelShouldQuiesceEvent { signal.fire() }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head: isReceiving = true
+        case .body: break
+        case .end:
+            isReceiving = false
+            deadline?.cancel()
+            deadline = nil
+        }
+        context.fireChannelRead(data)
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        if isReceiving, deadline == nil {
+            let channel = context.channel
+            deadline = context.eventLoop.scheduleTask(in: requestTimeout) { channel.close(promise: nil) }
+        }
+        context.fireChannelReadComplete()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        guard error is HTTPParserError else { return context.fireErrorCaught(error) }
+        guard !isAnswering else { return context.close(promise: nil) }
+        var problem = Problem(
+            400, "malformed_http", "Malformed HTTP",
+            "the bytes are not an HTTP/1.1 request (\(error)); Redis clients belong on the RESP port, 7700 by default")
+        problem.closesConnection = true
+        observer.errorReplied(.http, code: problem.code)
+        var body = ByteBuffer()
+        problem.json.write(into: &body)
+        var fields = HTTPFields()
+        fields[.contentType] = "application/problem+json"
+        fields[.contentLength] = String(body.readableBytes)
+        fields[.connection] = "close"
+        write(context: context, part: .head(HTTPResponse(status: .badRequest, headerFields: fields)))
+        write(context: context, part: .body(body))
+        write(context: context, part: .end(nil))
+    }
+
+    private func write(context: ChannelHandlerContext, part: HTTPResponsePart) {
+        write(context: context, data: NIOAny(part), promise: nil)
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        switch unwrapOutboundIn(data) {
+        case .head(let head):
+            isAnswering = true
+            if head.headerFields[.connection]?.lowercased() == "close" { closesAfterAnswer = true }
+            context.write(data, promise: promise)
+        case .body: context.write(data, promise: promise)
+        case .end:
+            isAnswering = false
+            guard closesAfterAnswer else { return context.write(data, promise: promise) }
+            let channel = context.channel
+            // Only our side at first: closing with input unread would reset the connection and lose the answer.
+            context.writeAndFlush(data).whenComplete { _ in
+                channel.close(mode: .output, promise: nil)
+                channel.eventLoop.scheduleTask(in: Self.linger) { channel.close(promise: nil) }
+            }
+            promise?.succeed()
+        }
+    }
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+import HTTPTypes
+package import Hummingbird
+import HummingbirdCore
+package import Logging
+package import NIOCore
+import NIOHTTPTypes
+
+/// The HTTP front end: JSON under `/v1`, event streams, health, metrics.
+package struct HTTPGateway: Sendable {
+    private let services: HTTPServices
+    private let logger: Logger
+
+    /// `metrics` gives the Prometheus text.
+    package init(
+        configuration: HTTPConfiguration, identity: ServerIdentity, requests: AsyncRequests,
+        administration: any NodeAdministration, observer: any GatewayObserver, logger: Logger,
+        metrics: @escaping @Sendable () -> String
+    ) {
+        services = HTTPServices(
+            configuration: configuration, identity: identity, requests: requests, administration: administration,
+            observer: observer, metrics: metrics)
+        self.logger = logger
+    }
+
+    /// A service that listens while it runs; it is also a `Service` of swift-service-lifecycle. `onRunning` is told the
+    /// listening channel.
+    package func application(
+        group: any EventLoopGroup, onRunning: @escaping @Sendable (any Channel) async -> Void = { _ in }
+    ) -> some ApplicationProtocol {
+        let configuration = services.configuration
+        let observer = services.observer
+        let server = HTTPServerBuilder.http1(
+            configuration: .init(
+                additionalChannelHandlers: [
+                    HTTPConnectionHandler(observer: observer, requestTimeout: configuration.requestTimeout)
+                ],
+                idleTimeout: configuration.idleTimeout,
+                httpDecoderConfiguration: .init(
+                    maxHeaderFieldSize: configuration.headerBytes, maxHeaderListSize: configuration.headerBytes,
+                    maxHeaderFieldCount: configuration.headerCount)))
+        return Application(
+            responder: HTTPGatewayResponder(services: services), server: server,
+            configuration: ApplicationConfiguration(
+                address: .hostname(configuration.host, port: configuration.port), serverName: "syncline",
+                backlog: 512,
+                availableConnectionsDelegate: .maximum(configuration.maximumConnections, logger: logger)),
+            onServerRunning: onRunning, eventLoopGroupProvider: .shared(group), logger: logger)
+    }
+}
+
+/// What a request's handling needs of its connection.
+struct HTTPGatewayContext: InitializableFromSource {
+    let channel: any Channel
+    let logger: Logger
+
+    init(source: ApplicationRequestContextSource) {
+        channel = source.channel
+        logger = source.logger
+    }
+
+    /// Fires when the client goes away.
+    func signal() async -> DisconnectSignal? {
+        let channel = channel
+        return try? await channel.eventLoop.submit {
+            try channel.pipeline.syncOperations.handler(type: HTTPConnectionHandler.self).signal
+        }.get()
+    }
+}
+
+/// Answers every request from the route table; every error as a problem document.
+struct HTTPGatewayResponder: HTTPResponder {
+    let services: HTTPServices
+    private let table: HTTPRouteTable
+
+    init(services: HTTPServices) {
+        self.services = services
+        table = HTTPRouteTable(services: services)
+    }
+
+    func respond(to request: Request, context: HTTPGatewayContext) async throws -> Response {
+        let began = NIODeadline.now()
+        var family = CommandFamily.cluster
+        var response: Response
+        do throws(Problem) {
+            switch HTTPRouteTable.find(request.method.rawValue, path: Self.path(request)) {
+            case .problem(let problem): throw problem
+            case .route(let route, let parameters):
+                family = route.family
+                let body = try await body(of: request)
+                let answer = try await table.run(
+                    route, parameters: parameters, body: body, query: request.uri.query ?? "",
+                    signal: { await context.signal() })
+                response = await render(answer, context)
+            }
+        } catch {
+            services.observer.errorReplied(.http, code: error.code)
+            response = Self.render(error)
+        }
+        if request.method == .head { response = response.createHeadResponse() }
+        let seconds = Double((NIODeadline.now() - began).nanoseconds) / 1e9
+        services.observer.commandFinished(family, frontEnd: .http, seconds: seconds)
+        return response
+    }
+
+    /// The path as sent: everything before `?`.
+    private static func path(_ request: Request) -> String {
+        let target = request.head.path ?? "/"
+        return target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false).first.map(String.init)
+            ?? "/"
+    }
+
+    /// The body as JSON; an absent one is an empty object.
+    private func body(of request: Request) async throws(Problem) -> JSONValue {
+        let limit = services.configuration.bodyBytes
+        var tooLarge = Problem(413, "too_large", "Too large", "a body may have \(limit) bytes")
+        tooLarge.closesConnection = true
+        if let length = request.headers[.contentLength], (Int(length) ?? .max) > limit { throw tooLarge }
+        let buffer: ByteBuffer
+        do {
+            buffer = try await request.body.collect(upTo: limit)
+        } catch is NIOTooManyBytesError {
+            throw tooLarge
+        } catch {
+            var problem = Problem(400, "bad_request", "Bad request", "the body did not arrive whole")
+            problem.closesConnection = true
+            throw problem
+        }
+        guard buffer.readableBytes > 0 else { return .object([]) }
+        do throws(JSONError) {
+            return try JSONParser.parse(buffer)
+        } catch {
+            throw Problem(.malformedJSON("\(error.reason) (at byte \(error.offset))"))
+        }
+    }
+
+    private func render(_ answer: HTTPAnswer, _ context: HTTPGatewayContext) async -> Response {
+        switch answer {
+        case .json(let status, let value):
+            var buffer = ByteBuffer()
+            value.write(into: &buffer)
+            buffer.writeStaticString("\n")
+            return Self.response(status, "application/json", buffer)
+        case .text(let status, let contentType, let text):
+            return Self.response(status, contentType, ByteBuffer(string: text))
+        case .events(let namespace, let name):
+            let stream: EventStream
+            do throws(BadRequest) {
+                stream = EventStream(
+                    services: services, namespace: try RequestBuilder.namespace(namespace),
+                    names: try name.map { text throws(BadRequest) in [try RequestBuilder.name(text)] } ?? [],
+                    signal: await context.signal())
+            } catch {
+                return Self.render(Problem(error))
+            }
+            return stream.response()
+        }
+    }
+
+    private static func response(_ status: Int, _ contentType: String, _ body: ByteBuffer) -> Response {
+        var headers = HTTPFields()
+        headers[.contentType] = contentType
+        headers[.cacheControl] = "no-store"
+        return Response(status: .init(code: status), headers: headers, body: .init(byteBuffer: body))
+    }
+
+    private static func render(_ problem: Problem) -> Response {
+        var buffer = ByteBuffer()
+        problem.json.write(into: &buffer)
+        buffer.writeStaticString("\n")
+        var result = response(problem.status, "application/problem+json", buffer)
+        if !problem.allow.isEmpty { result.headers[.allow] = problem.allow.joined(separator: ", ") }
+        if let seconds = problem.retryAfterSeconds { result.headers[.retryAfter] = String(seconds) }
+        if problem.closesConnection { result.headers[.connection] = "close" }
+        return result
+    }
+}

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+import LockCore
+import NIOCore
+import Primitives
+import RESP
+import Replica
+import Synchronization
+
+extension RESPConnectionHandler {
+    // MARK: Commands in
+
+    /// Parses and queues what has arrived, as far as the bounds allow.
+    func takeCommands() {
+        var hasMore = true
+        while hasMore, !isClosing, !isPushingBack {
+            do throws(RESPError) {
+                while !isPushingBack, hasMore {
+                    if let command = try parser.next() { accept(command) } else { hasMore = false }
+                }
+            } catch {
+                // What came before the violation is good and starts as far as it may.
+                hasMore = false
+                advance()
+                close(afterError: "ERR \(error.message)")
+            }
+            advance()
+            if writer.buffer.readableBytes > 256 << 10 { flush() }
+        }
+    }
+
+    private func accept(_ command: RESPCommand) {
+        let arrived = lastActivity
+        let found = command.withArguments { arguments in table.find(arguments[0]) }
+        guard let id = found else {
+            append(.ping, arrived, .answered(.error(unknownCommand(command))))
+            return
+        }
+        lastCommand = id
+        let description = table[id]
+        guard description.accepts(count: command.count) else {
+            let bad = BadRequest.wrongArity(command: description.name.lowercased(), usage: description.usage)
+            append(id, arrived, .answered(.error("ERR " + bad.message(.resp))))
+            return
+        }
+        do throws(BadRequest) {
+            let request = try command.withArguments { arguments throws(BadRequest) in
+                try LockCommandParser.request(id, arguments, defaultTTL: services.configuration.sessionTTL)
+            }
+            if let request {
+                append(id, arrived, .request(request, Lane(request), id == .lockAcquireAll ? .tokens : .plain))
+            } else {
+                append(id, arrived, .local(command))
+            }
+        } catch {
+            append(id, arrived, .answered(.error("ERR " + error.message(.resp))))
+        }
+    }
+
+    /// Commands start as they are queued whenever they can, so that a pipeline is in flight as a whole.
+    private func append(_ id: CommandID, _ arrived: NIODeadline, _ state: SlotState) {
+        queue.append(Slot(id: id, arrived: arrived, state: state))
+    }
+
+    private func unknownCommand(_ command: RESPCommand) -> String {
+        let name = String(command.text(0).prefix(128))
+        let arguments = (1 ..< min(command.count, 5)).map { "'\(command.text($0).prefix(64))' " }.joined()
+        var text = "ERR unknown command '\(name)', with args beginning with: \(arguments)"
+        if let near = Suggestion.nearest(to: name, among: table.commands.lazy.map(\.name)) {
+            text += "; did you mean '\(near)'?"
+        }
+        return text
+    }
+
+    // MARK: The queue
+
+    /// Writes the answers whose turn has come and starts what may start, until neither is possible.
+    func advance() {
+        guard !isAdvancing else { return }
+        isAdvancing = true
+        defer { isAdvancing = false }
+        while true {
+            writeAnswered()
+            guard started < queue.count, startNext() else { break }
+        }
+        if isClosing, queue.isEmpty, entry != nil { closeNow() }
+    }
+
+    private func writeAnswered() {
+        while let head = queue.first, case .answered(let reply) = head.state {
+            queue.removeFirst()
+            headNumber += 1
+            if started > 0 { started -= 1 }
+            write(reply)
+            finish(head)
+        }
+    }
+
+    private func finish(_ slot: Slot) {
+        let elapsed = (context?.eventLoop.now ?? slot.arrived) - slot.arrived
+        services.observer.commandFinished(
+            table[slot.id].family, frontEnd: .resp, seconds: Double(elapsed.nanoseconds) / 1e9)
+    }
+
+    private func write(_ reply: Reply) {
+        switch reply {
+        case .response(let response, let shape):
+            if let code = ResponseEncoder.write(response, shape, into: &writer) {
+                services.observer.errorReplied(.resp, code: code)
+            }
+        case .error(let line), .fatal(let line): writeError(line)
+        case .text(let text): writer.verbatim(text)
+        }
+    }
+
+    func writeError(_ line: String) {
+        writer.error(line)
+        services.observer.errorReplied(
+            .resp, code: line.split(separator: " ", maxSplits: 1).first.map(String.init) ?? "ERR")
+    }
+
+    /// Starts the first slot that has not been started; false when it must wait for others.
+    private func startNext() -> Bool {
+        let index = queue.index(queue.startIndex, offsetBy: started)
+        switch queue[index].state {
+        case .answered, .inFlight:
+            started += 1
+            return true
+        case .request(let request, let lane, let shape):
+            guard mayStart(lane) else { return false }
+            start(request, lane, shape, at: index)
+            return true
+        case .local(let command):
+            guard started == 0 else { return false }
+            startLocal(command)
+            return true
+        }
+    }
+
+    /// Runs a command of the connection itself, at the queue's head. Its slot leaves first: it may clear the queue.
+    private func startLocal(_ command: RESPCommand) {
+        var slot = queue.removeFirst()
+        let number = headNumber
+        headNumber += 1
+        guard let pending = runLocal(slot.id, command) else { return finish(slot) }
+        slot.state = .inFlight(nil, .plain)
+        queue.prepend(slot)
+        headNumber = number
+        started += 1
+        unanswered += 1
+        lane = nil
+        pending.assumeIsolated().whenComplete { result in
+            switch result {
+            case .success(let text): self.answer(number, .text(text))
+            case .failure(let error): self.answer(number, .error("ERR \(error)"))
+            }
+        }
+    }
+
+    private func mayStart(_ next: Lane) -> Bool {
+        guard unanswered > 0 else { return true }
+        guard let lane else { return false }
+        return !lane.mayWait && lane.kind == next.kind && lane.namespace == next.namespace
+    }
+
+    private func start(
+        _ request: Request, _ lane: Lane, _ shape: ResponseEncoder.Shape, at index: CircularBuffer<Slot>.Index
+    ) {
+        let number = headNumber + UInt64(started)
+        queue[index].state = .inFlight(nil, shape)
+        started += 1
+        unanswered += 1
+        self.lane = lane
+        let handle = port.submit(request, timeout: services.configuration.requestTimeout) { response in
+            self.answer(number, .response(response, shape))
+        }
+        // It may have been answered before `submit` returned.
+        let offset = Int(number &- headNumber)
+        guard number >= headNumber, offset < queue.count else { return }
+        let position = queue.index(queue.startIndex, offsetBy: offset)
+        if case .inFlight = queue[position].state {
+            queue[position].state = .inFlight(handle, shape)
+            if isClosing { port.cancel(handle) }
+        }
+    }
+
+    // MARK: Answers
+
+    /// An answer for slot `number`; of no interest once the connection has gone.
+    func answer(_ number: UInt64, _ reply: Reply) {
+        guard number >= headNumber, number - headNumber < UInt64(queue.count), context != nil else { return }
+        let index = queue.index(queue.startIndex, offsetBy: Int(number - headNumber))
+        guard case .inFlight = queue[index].state else { return }
+        queue[index].state = .answered(unblocked(reply))
+        unanswered -= 1
+        if lane?.mayWait == true { entry?.description.withLock { $0.isBlocked = false } }
+        guard !isAdvancing else { return }
+        advance()
+        if !isReading { resume() }
+        flushSoon()
+    }
+
+    /// What `CLIENT UNBLOCK` makes of a cancelled wait.
+    private func unblocked(_ reply: Reply) -> Reply {
+        guard unblockAsTimeout, case .response(.lock(.refused(.cancelled)), let shape) = reply else { return reply }
+        unblockAsTimeout = false
+        return .response(.lock(.notAcquired(holders: [])), shape)
+    }
+
+    func cancelWaiting() {
+        for slot in queue {
+            if case .inFlight(.some(let handle), _) = slot.state { port.cancel(handle) }
+        }
+    }
+
+    // MARK: Output
+
+    /// At once when nothing else is in flight, else at the end of the loop's turn, so that answers which arrive
+    /// together leave together.
+    func flushSoon() {
+        guard !isReading else { return }
+        if unanswered == 0 { return flush() }
+        guard !isFlushScheduled, writer.buffer.readableBytes > 0, let context else { return }
+        isFlushScheduled = true
+        context.eventLoop.assumeIsolated().execute {
+            self.isFlushScheduled = false
+            self.flush()
+        }
+    }
+
+    func flush() {
+        guard let context, writer.buffer.readableBytes > 0 else { return }
+        guard context.channel.isWritable else {
+            if writer.buffer.readableBytes > services.configuration.outboundBytes { cutOff("reads too slowly") }
+            return
+        }
+        context.writeAndFlush(wrapOutboundOut(writer.buffer), promise: nil)
+        // Storage is used again when the socket took it all; a large one is let go.
+        if writer.buffer.capacity > 64 << 10 {
+            writer.buffer = ByteBuffer()
+        } else {
+            writer.buffer.clear()
+        }
+    }
+
+    // MARK: Closing
+
+    /// Takes no more commands, cancels what waits and closes once everything in flight is answered.
+    func close(afterError line: String?) {
+        guard !isClosing else { return }
+        isClosing = true
+        // What was queued but not started was never begun and stays so.
+        while queue.count > started { queue.removeLast() }
+        if let line { queue.append(Slot(id: .quit, arrived: lastActivity, state: .answered(.fatal(line)))) }
+        cancelWaiting()
+        advance()
+    }
+
+    private func closeNow() {
+        flush()
+        context?.close(promise: nil)
+    }
+}

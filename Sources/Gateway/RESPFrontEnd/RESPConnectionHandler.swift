@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+import Logging
+package import NIOCore
+import Primitives
+import RESP
+import Replica
+
+/// One client connection of the RESP front end: bytes in, replies out, in order.
+///
+/// Every command takes a slot in `queue`. Commands that go to the cluster may be in flight together when their order
+/// is certain to be kept (see `Lane`); all others start when everything before them is answered. Replies are encoded
+/// when their turn comes, and written once per read or batch of answers.
+///
+/// Confined to the channel's event loop. Split by concern: `+Pipeline` (slots), `+Limits` (timeouts and
+/// back-pressure), `+Local` (commands the connection answers itself), `+Watch` (pushes).
+package final class RESPConnectionHandler: ChannelDuplexHandler {
+    package typealias InboundIn = ByteBuffer
+    package typealias OutboundIn = ByteBuffer
+    package typealias OutboundOut = ByteBuffer
+
+    /// What fills a slot's turn.
+    enum Reply {
+        case response(Response, ResponseEncoder.Shape)
+        case error(String)
+        /// An error after which the connection cannot go on.
+        case fatal(String)
+        case text(String)
+    }
+
+    enum SlotState {
+        /// Parsed, waiting for those before it.
+        case request(Request, Lane, ResponseEncoder.Shape)
+        case local(RESPCommand)
+        /// Given to the cluster, or to something else that answers later (then without a handle).
+        case inFlight(RequestHandle?, ResponseEncoder.Shape)
+        case answered(Reply)
+    }
+
+    struct Slot {
+        var id: CommandID
+        var arrived: NIODeadline
+        var state: SlotState
+    }
+
+    let services: RESPServices
+    let port: any RequestPort
+    let table = CommandTable.shared
+    var context: ChannelHandlerContext?
+    /// Nil before the channel is active and when the connection was refused.
+    var entry: ClientEntry?
+    var parser: RESPCommandParser
+    var writer = RESPWriter()
+    var queue = CircularBuffer<Slot>()
+    /// The number of the slot at the head of `queue`; numbers rise by one.
+    var headNumber: UInt64 = 0
+    /// Slots from the head that are in flight or answered.
+    var started = 0
+    /// Slots in flight, and the lane they share.
+    var unanswered = 0
+    var lane: Lane?
+    var watches: [Watch] = []
+    var lastCommand: CommandID?
+
+    var isAdvancing = false
+    var isReading = false
+    var isFlushScheduled = false
+    /// No more commands are taken; the channel closes when the queue has been answered.
+    var isClosing = false
+    /// The channel's `read` was withheld to push back on the client.
+    var isReadWithheld = false
+    var unblockAsTimeout = false
+    var lastActivity = NIODeadline.uptimeNanoseconds(0)
+    var partialSince: NIODeadline?
+    var unwritableSince: NIODeadline?
+    var timer: Scheduled<Void>?
+
+    package init(services: RESPServices, port: any RequestPort) {
+        self.services = services
+        self.port = port
+        parser = RESPCommandParser(limits: services.configuration.limits)
+    }
+
+    // MARK: Channel events
+
+    package func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        if context.channel.isActive { begin(context) }
+    }
+
+    package func handlerRemoved(context: ChannelHandlerContext) {
+        end()
+        self.context = nil
+    }
+
+    package func channelActive(context: ChannelHandlerContext) {
+        begin(context)
+        context.fireChannelActive()
+    }
+
+    package func channelInactive(context: ChannelHandlerContext) {
+        end()
+        context.fireChannelInactive()
+    }
+
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !isClosing else { return }
+        isReading = true
+        lastActivity = context.eventLoop.now
+        parser.append(unwrapInboundIn(data))
+        takeCommands()
+    }
+
+    package func channelReadComplete(context: ChannelHandlerContext) {
+        isReading = false
+        notePartialFrame()
+        flush()
+        context.fireChannelReadComplete()
+    }
+
+    package func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable {
+            unwritableSince = nil
+            flush()
+            resume()
+        } else {
+            unwritableSince = context.eventLoop.now
+        }
+        context.fireChannelWritabilityChanged()
+    }
+
+    package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch event {
+        case ConnectionEvent.unblock(let withError):
+            unblockAsTimeout = !withError
+            cancelWaiting()
+        case ConnectionEvent.drain: close(afterError: nil)
+        default: context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        services.logger.debug("client connection failed", metadata: ["error": "\(error)"])
+        context.close(promise: nil)
+    }
+
+    package func read(context: ChannelHandlerContext) {
+        if isPushingBack { isReadWithheld = true } else { context.read() }
+    }
+
+    // MARK: Life
+
+    private func begin(_ context: ChannelHandlerContext) {
+        guard entry == nil, !isClosing else { return }
+        let now = context.eventLoop.now
+        lastActivity = now
+        guard let entry = services.registry.admit(context.channel, now: now) else {
+            isClosing = true
+            writer.error("ERR max number of clients reached")
+            services.observer.errorReplied(.resp, code: "ERR")
+            context.writeAndFlush(wrapOutboundOut(writer.buffer)).assumeIsolated().whenComplete { _ in
+                self.context?.close(promise: nil)
+            }
+            return
+        }
+        self.entry = entry
+        services.observer.connectionOpened(.resp)
+        startTimer(context)
+    }
+
+    /// The client has gone: whatever it waits for leaves the waiting lines.
+    private func end() {
+        isClosing = true
+        timer?.cancel()
+        timer = nil
+        guard let entry else { return }
+        self.entry = nil
+        services.registry.remove(entry)
+        services.observer.connectionClosed(.resp)
+        let slots = queue
+        queue.removeAll()
+        headNumber &+= UInt64(slots.count)
+        started = 0
+        unanswered = 0
+        for slot in slots {
+            if case .inFlight(.some(let handle), _) = slot.state { port.cancel(handle) }
+        }
+        for watch in watches { port.unwatch(watch.handle) }
+        watches = []
+    }
+}

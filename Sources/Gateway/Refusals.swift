@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+package import LockCore
+import Primitives
+package import Replica
+
+/// What a refusal, or an answer that never came, is called and said to be; one source for all front ends.
+package struct RefusalText: Equatable, Sendable {
+    /// Snake case, as in HTTP problems; upper case without underscores it is the RESP error's first word.
+    package var code: String
+    /// What happened, what became of the data and what to do next.
+    package var detail: String
+
+    /// First word and text, as RESP errors are written.
+    package var line: String { firstWord + " " + detail }
+
+    package var firstWord: String { code == "invalid" ? "ERR" : code.uppercased().filter { $0 != "_" } }
+
+    package init(code: String, detail: String) {
+        self.code = code
+        self.detail = detail
+    }
+
+    package init(_ refusal: Refusal) {
+        switch refusal {
+        case .noSession(let id):
+            self.init(
+                code: "no_session",
+                detail: "session '\(id)' does not exist: it was closed, has expired or was never opened; open a new one"
+            )
+        case .sessionExists(let id):
+            self.init(
+                code: "session_exists",
+                detail: "session '\(id)' is open already with other settings; close it first or choose another id")
+        case .notHeld(let name):
+            self.init(code: "not_held", detail: "the session does not hold '\(name)'; nothing was changed")
+        case .reentry(let text): self.init(code: "reentry", detail: text)
+        case .deadlock(let cycle):
+            self.init(
+                code: "deadlock",
+                detail: "waiting would never end, so this request was given up: \(Self.cycle(cycle)); "
+                    + "release what you hold and try again")
+        case .limit(let text): self.init(code: "limit", detail: text)
+        case .wrongKind(let name, let kind):
+            self.init(code: "wrong_kind", detail: "'\(name)' is in use as a \(kind.text); choose another name")
+        case .invalid(let text): self.init(code: "invalid", detail: text)
+        case .cancelled: self.init(code: "cancelled", detail: "the wait was cancelled; nothing was acquired")
+        case .sessionEnded(let end):
+            self.init(
+                code: "session_ended", detail: "the session was \(end.text) while the request waited; open a new one")
+        case .staleSequence:
+            self.init(
+                code: "stale_seq",
+                detail: "the sequence number is older than the results kept for this session; nothing was done now")
+        }
+    }
+
+    /// Nil for an answer that is not a refusal.
+    package init?(_ response: Response) {
+        switch response {
+        case .lock(.refused(let refusal)): self.init(refusal)
+        case .lock: return nil
+        case .unavailable(.notDone, let reason):
+            self.init(code: "unavailable", detail: "\(reason); nothing was done, try again")
+        case .unavailable(.unknown, let reason):
+            self.init(
+                code: "unknown",
+                detail:
+                    "\(reason); the outcome is unknown: ask again with the same sequence number, or look at the state")
+        case .busy(let reason): self.init(code: "busy", detail: "\(reason); nothing was done, try again shortly")
+        }
+    }
+
+    /// `s1 (label) waits for a exclusive → s2 waits for b exclusive → s1`.
+    package static func cycle(_ cycle: [CycleEdge]) -> String {
+        var parts = cycle.map { edge in
+            let label = edge.label.isEmpty ? "" : " (\(edge.label))"
+            return "\(edge.session)\(label) waits for \(edge.name) \(edge.mode.text)"
+        }
+        if let first = cycle.first { parts.append("\(first.session)") }
+        return parts.joined(separator: " → ")
+    }
+}
