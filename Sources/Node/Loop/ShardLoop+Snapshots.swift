@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+import Logging
+import NIOCore
+import Primitives
+import RaftCore
+import Replica
+import Storage
+import Telemetry
+import Wire
+
+/// Snapshot files. Writing and installing wait for the disk, so they run on the helper thread; reading a chunk and
+/// storing one are a single call on a file in the page cache and stay on the loop.
+extension ShardLoop {
+    func takeSnapshot(_ job: SnapshotJob, _ shard: ShardID) {
+        let context = context
+        context.background { [self] in
+            let bytes = job.encode()
+            let metadata = SnapshotMetadata(
+                index: job.index, term: job.term, voters: job.voters, size: UInt64(bytes.count),
+                checksum: Checksum.crc32c(bytes))
+            do {
+                try context.snapshots.write(shard, metadata, bytes)
+                context.metrics.raft.snapshotsTaken.increment()
+                post(.perform { $0.step(shard, .snapshotTaken(metadata)) })
+            } catch {
+                // The log still has everything; the next threshold tries again.
+                log.error(
+                    "a snapshot could not be written", metadata: ["shard": "\(shard.rawValue)", "error": "\(error)"])
+                post(.perform { $0.step(shard, .snapshotFailed) })
+            }
+        }
+    }
+
+    func readSnapshot(_ read: SnapshotRead, _ shard: ShardID) {
+        var bytes: [UInt8] = []
+        var checksum: UInt32 = 0
+        do {
+            (bytes, checksum) = try context.snapshots.readChunk(
+                shard, read.snapshot, offset: read.offset, limit: read.limit)
+            context.metrics.raft.snapshotBytesSent.increment(by: bytes.count)
+        } catch {
+            // Compacted away meanwhile, or damaged: empty bytes make the leader start over with the newest.
+            log.warning(
+                "a snapshot could not be read", metadata: ["shard": "\(shard.rawValue)", "error": "\(error)"])
+        }
+        let (chunk, chunkChecksum) = (bytes, checksum)
+        post(
+            .perform {
+                $0.step(
+                    shard,
+                    .snapshotChunkRead(
+                        to: read.to, read.snapshot, offset: read.offset, bytes: chunk, checksum: chunkChecksum))
+            })
+    }
+
+    func storeSnapshot(_ store: SnapshotStore, _ shard: ShardID) {
+        let metadata = store.chunk.snapshot
+        let next: UInt64
+        do {
+            next = try context.snapshots.store(shard, store.chunk)
+        } catch {
+            // Damaged on the way, or no room: forget it and ask again from the start.
+            log.warning(
+                "a snapshot chunk was refused", metadata: ["shard": "\(shard.rawValue)", "error": "\(error)"])
+            next = 0
+        }
+        guard next == metadata.size, next > 0 else {
+            post(.perform { $0.step(shard, .snapshotChunkStored(from: store.from, metadata, nextOffset: next)) })
+            return
+        }
+        let context = context
+        context.background { [self] in
+            do {
+                let bytes = try context.snapshots.install(shard, metadata)
+                context.metrics.raft.snapshotsInstalled.increment()
+                post(.perform { $0.step(shard, .snapshotInstalled(from: store.from, metadata, bytes: bytes)) })
+            } catch {
+                // Damaged on the way: forget it and ask for it from the start.
+                log.warning(
+                    "a received snapshot was refused", metadata: ["shard": "\(shard.rawValue)", "error": "\(error)"])
+                post(.perform { $0.step(shard, .snapshotChunkStored(from: store.from, metadata, nextOffset: 0)) })
+            }
+        }
+    }
+}

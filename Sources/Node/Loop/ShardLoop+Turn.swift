@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+import LockCore
+import Logging
+import NIOCore
+import Primitives
+import RaftCore
+import Replica
+import Storage
+import Telemetry
+import Transport
+
+/// The order of a turn: step everything, send what may go at once, write one batch for all shards, and only when it is
+/// durable send what had to wait for it.
+extension ShardLoop {
+    /// With the log written in line, one turn can take a proposal of a single-node shard all the way; the bound keeps
+    /// a turn from holding the loop when work begets work.
+    static let maxRounds = 8
+
+    func runTurn() {
+        loop.preconditionInEventLoop()
+        turnIsScheduled = false
+        isInTurn = true
+        var rounds = 0
+        repeat {
+            drainRouter()
+            let batch = collect()
+            drainRouter()
+            transmit()
+            if let batch { write(batch) }
+            rounds += 1
+        } while !dirty.isEmpty && rounds < Self.maxRounds
+        drainRouter()
+        transmit()
+        isInTurn = false
+        if !dirty.isEmpty { scheduleTurn() }
+    }
+
+    /// Flushes every replica that has something to say and sorts its effects: messages to outboxes, replies to their
+    /// callers, records to one batch.
+    private func collect() -> (operations: [ShardPersist], batch: LogBatch)? {
+        let now = NodeClock.now()
+        let work = dirty
+        dirty.removeAll(keepingCapacity: true)
+        var operations: [ShardPersist] = []
+        var batch = LogBatch(number: 0, marks: [], messages: [], snapshots: [])
+        for hosted in work {
+            hosted.isDirty = false
+            hosted.replica.flush(now: now, into: &hosted.effects)
+            gather(hosted, &operations, &batch)
+            carryOut(hosted, now)
+            hosted.effects.removeAll()
+        }
+        guard operations.isEmpty else { return (operations, batch) }
+        // Nothing new to write, but an earlier write may still be on its way: keep behind it.
+        if inFlight.isEmpty {
+            for (shard, envelope) in batch.messages { enqueue(.raft(shard, envelope.message), to: envelope.to) }
+        } else {
+            inFlight[inFlight.index(before: inFlight.endIndex)].messages.append(contentsOf: batch.messages)
+        }
+        return nil
+    }
+
+    private func gather(_ hosted: HostedReplica, _ operations: inout [ShardPersist], _ batch: inout LogBatch) {
+        let shard = hosted.replica.shard
+        if !hosted.effects.persist.isEmpty {
+            operations.append(ShardPersist(shard: shard, operations: hosted.effects.persist))
+            for operation in hosted.effects.persist {
+                switch operation {
+                case .snapshot(let metadata), .reset(let metadata): batch.snapshots.append((shard, metadata))
+                case .hardState, .entries: break
+                }
+            }
+        }
+        if let mark = hosted.effects.persistMark { batch.marks.append((shard, mark)) }
+        for envelope in hosted.effects.sendNow { enqueue(.raft(shard, envelope.message), to: envelope.to) }
+        for envelope in hosted.effects.sendAfterPersist { batch.messages.append((shard, envelope)) }
+    }
+
+    private func carryOut(_ hosted: HostedReplica, _ now: Instant) {
+        let shard = hosted.replica.shard
+        for envelope in hosted.effects.replies { deliver(envelope, shard, now) }
+        if !hosted.effects.events.isEmpty { publish(hosted.effects.events, of: hosted, now) }
+        for (index, hash) in hosted.effects.digests {
+            for node in context.map.placement[Int(shard.rawValue)] where node != context.node {
+                enqueue(.digest(shard, index: index, hash: hash), to: node)
+            }
+        }
+        if let change = hosted.effects.roleChange { roleChanged(change, shard) }
+        if let job = hosted.effects.snapshotJob { takeSnapshot(job, shard) }
+        for read in hosted.effects.snapshotReads { readSnapshot(read, shard) }
+        for store in hosted.effects.snapshotChunks { storeSnapshot(store, shard) }
+        if hosted.effects.ownerWaits != nil || !hosted.effects.detector.isEmpty || !hosted.effects.waitsConfirmed.isEmpty {
+            carryDetection(hosted.effects, shard)
+        }
+        if let reason = hosted.effects.halted {
+            context.metrics.raft.halted.add(1)
+            log.critical("replica stopped", metadata: ["shard": "\(shard.rawValue)", "reason": "\(reason)"])
+        }
+    }
+
+    private func write(_ pass: (operations: [ShardPersist], batch: LogBatch)) {
+        var batch = pass.batch
+        batch.number = nextBatch
+        nextBatch += 1
+        inFlight.append(batch)
+        context.writer.write(pass.operations, batch: batch.number, for: self)
+    }
+
+    /// The log holds everything up to and including this batch.
+    func batchIsDurable(_ number: UInt64) {
+        while let batch = inFlight.first, batch.number <= number {
+            inFlight.removeFirst()
+            for (shard, envelope) in batch.messages { enqueue(.raft(shard, envelope.message), to: envelope.to) }
+            for (shard, mark) in batch.marks { step(shard, .persisted(mark: mark)) }
+            for (shard, metadata) in batch.snapshots { context.snapshotIsRecorded(shard, metadata) }
+        }
+        scheduleTurn()
+    }
+
+    // MARK: Messages
+
+    func enqueue(_ message: PeerMessage, to node: NodeID) {
+        outboxes[node, default: []].append(message)
+    }
+
+    private func transmit() {
+        guard !outboxes.isEmpty else { return }
+        for (node, messages) in outboxes where !messages.isEmpty { context.send(messages, to: node, from: self) }
+        outboxes.removeAll(keepingCapacity: true)
+    }
+
+    private func deliver(_ envelope: ReplyEnvelope, _ shard: ShardID, _ now: Instant) {
+        guard envelope.to == context.node else {
+            enqueue(.reply(shard, envelope.id, envelope.reply), to: envelope.to)
+            return
+        }
+        let owner = context.loop(ofOrigin: envelope.id.origin)
+        if owner === self {
+            router.receive(
+                envelope.reply, shard: shard, id: envelope.id, from: context.node, now: now, into: &routerEffects)
+        } else {
+            owner?.post(.reply(shard, envelope.id, envelope.reply, from: context.node))
+        }
+    }
+
+    private func roleChanged(_ change: RoleChange, _ shard: ShardID) {
+        context.board.roleChanged(shard, change)
+        for other in context.loops {
+            if other === self {
+                router.leaderChanged(shard, to: change.leader, now: NodeClock.now(), into: &routerEffects)
+            } else {
+                other.post(.leader(shard, change.leader))
+            }
+        }
+        log.info(
+            "role changed",
+            metadata: [
+                "shard": "\(shard.rawValue)", "role": "\(change.role)", "term": "\(change.term)",
+                "leader": "\(change.leader.flatMap { context.map.name(of: $0) } ?? "none")",
+            ])
+    }
+}

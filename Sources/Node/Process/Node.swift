@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+import Gateway
+import LockCore
+import Logging
+import NIOCore
+import NIOPosix
+import Primitives
+import RaftCore
+import Replica
+import ServiceLifecycle
+import Storage
+import Telemetry
+import Transport
+import UnixSignals
+import Wire
+
+/// The parts of a running node, built bottom-up: disk, loops with their shards, links, front ends.
+struct Node: Sendable {
+    let settings: Settings
+    let context: NodeContext
+    let store: NodeStore
+    let administrator: NodeAdministrator
+    let resp: RESPServer
+    let http: HTTPGateway
+    let httpGroup: MultiThreadedEventLoopGroup
+    /// The transport refers to it weakly.
+    let relay: PeerRelay
+    let logger: Logger
+
+    static func build(
+        _ settings: Settings, group: MultiThreadedEventLoopGroup, pool: NIOThreadPool, metrics: SynclineMetrics,
+        logger: Logger
+    ) async throws -> Node {
+        let map = ClusterMap(settings)
+        let store = try await NodeStore.open(settings, map: map, group: group, metrics: metrics, logger: logger)
+        let identity = store.directory.identity
+        let context = NodeContext(
+            node: identity.node, map: map, metrics: metrics, log: logger, writer: store.writer, snapshots: store.snapshots,
+            tickInterval: min(.milliseconds(10), settings.heartbeat / 4), pool: pool)
+        let loops = makeLoops(settings, group, context, incarnation: identity.incarnation)
+        context.adopt(loops)
+        try await hostShards(settings, store, context)
+        let addresses = MemberAddresses()
+        let relay = try await connect(settings, identity, context, addresses)
+        let administrator = NodeAdministrator(
+            context: context,
+            identity: NodeAdministrator.Identity(
+                name: identity.nodeName, clusterID: identity.clusterText, incarnation: identity.incarnation,
+                dataDirectory: settings.dataDirectory),
+            addresses: addresses)
+        return Node(
+            settings: settings, context: context, store: store, administrator: administrator,
+            resp: makeRESP(settings, group, context, administrator, metrics, logger),
+            http: makeHTTP(settings, context, administrator, metrics, logger),
+            httpGroup: MultiThreadedEventLoopGroup(numberOfThreads: 1), relay: relay, logger: logger)
+    }
+
+    private static func makeLoops(
+        _ settings: Settings, _ group: MultiThreadedEventLoopGroup, _ context: NodeContext, incarnation: UInt64
+    ) -> [ShardLoop] {
+        group.makeIterator().enumerated().map { index, loop in
+            // Never the same for two starts of any node: request ids must not repeat.
+            let origin = StableHash.combine(
+                StableHash.combine(context.node.rawValue, incarnation), UInt64(index))
+            var configuration = RouterConfiguration(
+                node: context.node, origin: origin == 0 ? 1 : origin, placement: context.map.placement)
+            configuration.requestTimeout = settings.requestTimeout
+            return ShardLoop(loop: loop, index: index, context: context, router: Router(configuration: configuration))
+        }
+    }
+
+    private static func hostShards(_ settings: Settings, _ store: NodeStore, _ context: NodeContext) async throws {
+        var limits = LockLimits()
+        limits.sessionsPerNamespace = settings.maxSessions
+        limits.locksPerNamespace = settings.maxLocks
+        limits.waitersPerLock = settings.maxWaiters
+        let now = NodeClock.now()
+        for (index, holders) in context.map.placement.enumerated() where holders.contains(context.node) {
+            let shard = ShardID(UInt16(index))
+            var raft = RaftConfiguration(id: context.node, voters: holders)
+            raft.heartbeatInterval = settings.heartbeat
+            raft.electionMin = settings.electionMin
+            raft.electionMax = settings.electionMax
+            raft.leaseReads = settings.leaseReads
+            raft.preferredLeader = holders.first
+            try raft.validate()
+            var configuration = ReplicaConfiguration(shard: shard, raft: raft, limits: limits)
+            configuration.snapshotLogBytes = settings.snapshotLogBytes
+            let recovered = store.recovered[index]
+            let replica = try Replica(
+                configuration: configuration, recovered: recovered?.log ?? RecoveredLog(),
+                snapshot: recovered?.snapshotBytes, seed: .random(in: .min ... .max), now: now)
+            guard let loop = context.loop(ofShard: shard) else { continue }
+            context.board.hosts(shard)
+            try await loop.loop.submit { loop.host(replica) }.get()
+        }
+        context.metrics.raft.shards.set(context.map.placement.filter { $0.contains(context.node) }.count)
+    }
+
+    private static func connect(
+        _ settings: Settings, _ identity: NodeIdentity, _ context: NodeContext, _ addresses: MemberAddresses
+    ) async throws -> PeerRelay {
+        let host = context.map.member(named: settings.nodeID)?.host ?? settings.host
+        let hello = Hello(
+            clusterID: identity.clusterID, nodeName: identity.nodeName, incarnation: identity.incarnation,
+            clientAddress: "\(host):\(settings.clientPort)", httpAddress: "\(host):\(settings.httpPort)",
+            shardCount: UInt32(settings.shards))
+        let first = context.loops[0]
+        let relay = PeerRelay(loops: context.loops, addresses: addresses, log: context.log)
+        try await first.loop.submit {
+            let transport = try PeerTransport(
+                eventLoop: first.loop, own: hello,
+                peers: context.map.members.map {
+                    Transport.PeerAddress(id: $0.id, name: $0.name, host: $0.host, port: $0.port)
+                },
+                configuration: TransportConfiguration(seed: .random(in: .min ... .max)),
+                metrics: context.metrics.transport, logger: context.log)
+            transport.delegate = relay
+            context.transport = transport
+        }.get()
+        return relay
+    }
+
+    private static func makeRESP(
+        _ settings: Settings, _ group: any EventLoopGroup, _ context: NodeContext, _ administrator: NodeAdministrator,
+        _ metrics: SynclineMetrics, _ logger: Logger
+    ) -> RESPServer {
+        var configuration = RESPServerConfiguration(host: settings.host, port: settings.clientPort)
+        configuration.pipelineDepth = settings.pipelineDepth
+        configuration.maximumClients = settings.maxClients
+        configuration.idleTimeout = settings.idleTimeout.map { .nanoseconds(Int64($0.nanoseconds)) }
+        configuration.requestTimeout = settings.requestTimeout
+        configuration.sessionTTL = settings.sessionTTL.milliseconds
+        return RESPServer(
+            configuration: configuration,
+            identity: ServerIdentity(nodeName: settings.nodeID, version: SynclineVersion.current), group: group,
+            administration: administrator, observer: GatewayMetricsObserver(metrics: metrics.gateway), logger: logger
+        ) { context.port(on: $0) }
+    }
+
+    private static func makeHTTP(
+        _ settings: Settings, _ context: NodeContext, _ administrator: NodeAdministrator, _ metrics: SynclineMetrics,
+        _ logger: Logger
+    ) -> HTTPGateway {
+        var configuration = HTTPConfiguration(host: settings.host, port: settings.httpPort)
+        configuration.sessionTTL = settings.sessionTTL.milliseconds
+        return HTTPGateway(
+            configuration: configuration,
+            identity: ServerIdentity(nodeName: settings.nodeID, version: SynclineVersion.current),
+            requests: AsyncRequests(loops: context.loops.map(\.loop), timeout: settings.requestTimeout) { context.port(on: $0) }, administration: administrator,
+            observer: GatewayMetricsObserver(metrics: metrics.gateway), logger: logger
+        ) { metrics.registry.prometheusText() }
+    }
+
+    /// Serves until it is told to stop. The group stops its services in the opposite order: first leaderships are
+    /// handed over and RESP clients let go, and HTTP answers until then.
+    func run() async throws {
+        for loop in context.loops { try await loop.loop.submit { loop.start() }.get() }
+        let (context, settings) = (context, settings)
+        _ = try await context.loops[0].loop.flatSubmit {
+            context.transport.start(bindHost: settings.host, port: settings.peerPort)
+        }.get()
+        try await resp.start()
+        announce()
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: [
+                    .init(service: http.application(group: httpGroup)),
+                    .init(service: HandOverService(administrator: administrator, resp: resp)),
+                ],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        try await group.run()
+    }
+
+    func close() async {
+        for loop in context.loops { try? await loop.loop.submit { loop.stop() }.get() }
+        let context = context
+        let transport = context.loops[0].loop.flatSubmit { context.transport.shutdown() }
+        try? await transport.get()
+        context.writer.close()
+        try? await httpGroup.shutdownGracefully()
+    }
+
+    private func announce() {
+        logger.notice(
+            "node started",
+            metadata: [
+                "node": "\(settings.nodeID)", "version": "\(SynclineVersion.current)",
+                "cluster": "\(store.directory.identity.clusterText)",
+                "incarnation": "\(store.directory.identity.incarnation)",
+                "client": "\(settings.host):\(settings.clientPort)", "http": "\(settings.host):\(settings.httpPort)",
+                "peer": "\(settings.host):\(settings.peerPort)", "data": "\(settings.dataDirectory)",
+                "log-level": "\(settings.logLevel)",
+            ])
+    }
+}
+
+/// Waits for the signal to stop, then hands over while the HTTP front end still answers.
+private struct HandOverService: Service {
+    let administrator: NodeAdministrator
+    let resp: RESPServer
+
+    func run() async throws {
+        try await gracefulShutdown()
+        await administrator.handOver(within: .milliseconds(1_500))
+        await resp.stop()
+    }
+}
