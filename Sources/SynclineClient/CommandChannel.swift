@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+import NIOCore
+import RESP
+
+/// Whether a command may be sent again when it is not known if the first sending was carried out.
+enum Repeatable: Sendable {
+    /// A read, or a change that carries an identity which makes a second sending harmless.
+    case yes
+    case no
+}
+
+/// An answer with the moments that leases are counted from.
+struct TimedReply: Sendable {
+    let value: RESPValue
+    /// Before the first sending of the command.
+    let firstSent: ContinuousClock.Instant
+    /// Before the sending that was answered.
+    let lastSent: ContinuousClock.Instant
+}
+
+/// One pipelined connection for commands that are answered at once, moved to another node when it breaks.
+///
+/// Not for commands that wait: answers come in order, and one wait would hold up everything behind it.
+actor CommandChannel {
+    private let selector: EndpointSelector
+    private let attemptTimeout: Duration
+    private var connection: Connection?
+    private var connecting: Task<Connection, any Error>?
+    private var isClosed = false
+
+    init(selector: EndpointSelector, attemptTimeout: Duration) {
+        self.selector = selector
+        self.attemptTimeout = attemptTimeout
+    }
+
+    /// Sends until it is answered or the deadline has passed. Refusals are thrown; so are failures, with their outcome.
+    func call(
+        _ command: Command, repeatable: Repeatable = .yes, deadline: ContinuousClock.Instant, attempt: Duration? = nil
+    ) async throws(SynclineError) -> TimedReply {
+        let bytes = command.encoded()
+        var firstSent: ContinuousClock.Instant?
+        var lastError: SynclineError?
+        var round = 0
+        while true {
+            let now = ContinuousClock.now
+            guard now < deadline else {
+                throw lastError ?? SynclineError(code: .timeout, message: "no answer within the deadline")
+            }
+            let connection: Connection
+            do throws(SynclineError) {
+                connection = try await connect(deadline: deadline)
+            } catch {
+                // An earlier sending decides what became of the command, not the failure to send it once more.
+                throw lastError.map { $0.outcome == .unknown ? $0 : error } ?? error
+            }
+            let sent = ContinuousClock.now
+            do {
+                let timeout = min(attempt ?? attemptTimeout, max(sent.duration(to: deadline), .milliseconds(1)))
+                let value = try await connection.send(bytes, timeout: timeout)
+                guard case .error(let text) = value else {
+                    return TimedReply(value: value, firstSent: firstSent ?? sent, lastSent: sent)
+                }
+                let error = SynclineError(serverText: text)
+                let mayRepeat = error.outcome == .notDone || repeatable == .yes
+                guard error.isTransient, mayRepeat else { throw error }
+                if error.outcome == .unknown { firstSent = firstSent ?? sent }
+                lastError = error
+            } catch let error as SynclineError {
+                throw error
+            } catch {
+                let failure = error as? ConnectionFailure ?? .sent("\(error)")
+                drop(connection)
+                let outcome: SynclineError.Outcome = failure.wasSent || lastError?.outcome == .unknown ? .unknown : .notDone
+                let report = SynclineError(
+                    code: .timeout, message: "\(connection.endpoint): \(failure.message)", outcome: outcome)
+                if failure.wasSent {
+                    firstSent = firstSent ?? sent
+                    guard repeatable == .yes else { throw report }
+                }
+                lastError = report
+            }
+            round += 1
+            if round > 1 || connection.isOpen { try await Backoff.pause(round: round, deadline: deadline) }
+        }
+    }
+
+    func close() {
+        isClosed = true
+        connecting?.cancel()
+        connection?.close()
+        connection = nil
+    }
+
+    /// The connection in use; callers that find none share one attempt to make one.
+    private func connect(deadline: ContinuousClock.Instant) async throws(SynclineError) -> Connection {
+        while true {
+            guard !isClosed else { throw SynclineError(code: .closed, message: "the client is closed") }
+            if let connection, connection.isOpen { return connection }
+            let attempt: Task<Connection, any Error>
+            if let connecting {
+                attempt = connecting
+            } else {
+                let selector = selector
+                attempt = Task { try await selector.connect(deadline: deadline) }
+                connecting = attempt
+            }
+            let result = await attempt.result
+            if connecting == attempt {
+                connecting = nil
+                if case .success(let fresh) = result {
+                    if isClosed { fresh.close() } else { connection = fresh }
+                }
+            }
+            if case .failure(let error) = result, ContinuousClock.now >= deadline || isClosed {
+                throw error as? SynclineError ?? SynclineError(code: .unreachable, message: "\(error)")
+            }
+            // An attempt of a caller with a nearer deadline may have failed for that reason alone: go round again.
+        }
+    }
+
+    private func drop(_ broken: Connection) {
+        broken.close()
+        selector.avoid(broken.endpoint)
+        if connection === broken { connection = nil }
+    }
+}
+
+extension SynclineError {
+    /// A node's error line: its first word is the code.
+    init(serverText: String) {
+        let parts = serverText.split(separator: " ", maxSplits: 1)
+        let code = Code(rawValue: parts.first.map(String.init) ?? "ERR")
+        let message = parts.count > 1 ? String(parts[1]) : serverText
+        self.init(
+            code: code, message: message, outcome: code == .unknownOutcome ? .unknown : .notDone,
+            cycle: code == .deadlock ? DeadlockEdge.cycle(inServerText: message) : [])
+    }
+
+    /// Worth another try, perhaps at another node.
+    var isTransient: Bool { [.unavailable, .unknownOutcome, .busy].contains(code) }
+}
+
+extension SynclineError.Code {
+    /// The node lost sight of the request.
+    static let unknownOutcome = SynclineError.Code(rawValue: "UNKNOWN")
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+import RESP
+import Synchronization
+
+/// Chooses which node to talk to: the last one that answered, and on failure the next in turn, with a growing pause
+/// after each full round.
+final class EndpointSelector: Sendable {
+    private let endpoints: [Endpoint]
+    private let connectTimeout: Duration
+    private let current: Mutex<Int>
+
+    init(_ endpoints: [Endpoint], connectTimeout: Duration) {
+        self.endpoints = endpoints
+        self.connectTimeout = connectTimeout
+        // Clients that start together should not all sit on the first node.
+        self.current = Mutex(endpoints.isEmpty ? 0 : Int.random(in: 0..<endpoints.count))
+    }
+
+    /// Turns away from an endpoint that failed; no effect when another caller has done so already.
+    func avoid(_ endpoint: Endpoint) {
+        current.withLock { index in
+            if !endpoints.isEmpty, endpoints[index] == endpoint { index = (index + 1) % endpoints.count }
+        }
+    }
+
+    /// A fresh connection to the first endpoint that answers before `deadline`.
+    func connect(
+        deadline: ContinuousClock.Instant, onPush: @escaping @Sendable ([RESPValue]) -> Void = { _ in }
+    ) async throws(SynclineError) -> Connection {
+        var failures = 0
+        var lastMessage = "no endpoint was tried"
+        guard !endpoints.isEmpty else {
+            throw SynclineError(code: .unreachable, message: "the client was given no endpoint")
+        }
+        while true {
+            let remaining = ContinuousClock.now.duration(to: deadline)
+            guard remaining > .zero else {
+                let names = endpoints.map(\.description).joined(separator: ", ")
+                throw SynclineError(code: .unreachable, message: "no node answers at \(names); last: \(lastMessage)")
+            }
+            let endpoint = current.withLock { endpoints[$0] }
+            do throws(ConnectionFailure) {
+                return try await Connection.open(to: endpoint, timeout: min(remaining, connectTimeout), onPush: onPush)
+            } catch {
+                lastMessage = error.message
+                avoid(endpoint)
+                failures += 1
+            }
+            if failures % endpoints.count == 0 {
+                try await Backoff.pause(round: failures / endpoints.count, deadline: deadline)
+            }
+        }
+    }
+}
+
+enum Backoff {
+    /// 25 ms doubling to 800 ms, less up to half of it by chance, and never past the deadline.
+    static func pause(round: Int, deadline: ContinuousClock.Instant) async throws(SynclineError) {
+        let full = Duration.milliseconds(25) * (1 << min(max(round, 1) - 1, 5))
+        let pause = full * Double.random(in: 0.5...1)
+        do {
+            try await Task.sleep(until: min(ContinuousClock.now + pause, deadline), clock: .continuous)
+        } catch {
+            throw SynclineError(code: .cancelled, message: "the task was cancelled")
+        }
+    }
+}

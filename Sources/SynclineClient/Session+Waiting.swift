@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+import NIOCore
+import RESP
+
+/// A command that may wait at the server: how to write it, and what takes its effect back.
+struct WaitingRequest: Sendable {
+    let make: @Sendable (RemainingWait, UInt64) -> Command
+    /// Sent, each under a number of its own, when the request turns out to be granted after its caller has gone.
+    /// Nil when a grant cannot be taken back.
+    let undo: (@Sendable () -> [@Sendable (UInt64) -> Command])?
+}
+
+extension Session {
+    /// Sends a request that may wait, on a connection of its own, and waits for the answer.
+    ///
+    /// When the connection breaks it is sent again elsewhere under the same number, which keeps its place in the line.
+    /// Cancelling the task, or losing the session, closes the connection, which takes the request out of the line.
+    func wait(_ wait: LockWait, _ request: WaitingRequest) async throws(SynclineError) -> RESPValue {
+        guard wait != .none else { return try await change { request.make(.none, $0) } }
+        guard let handle = keeper.beginWait() else { throw lostError() }
+        defer { keeper.endWait(handle) }
+        let result: Result<RESPValue, SynclineError> = await withTaskCancellationHandler {
+            do throws(SynclineError) {
+                return .success(try await attempts(wait, request, handle))
+            } catch {
+                return .failure(error)
+            }
+        } onCancel: {
+            handle.stop(.cancelled)
+        }
+        return try result.get()
+    }
+
+    private func attempts(
+        _ wait: LockWait, _ request: WaitingRequest, _ handle: WaitHandle
+    ) async throws(SynclineError) -> RESPValue {
+        var deadline: ContinuousClock.Instant?
+        if case .upTo(let duration) = wait { deadline = .now + duration }
+        var sequence = keeper.nextSequence()
+        var wasSent = false
+        var round = 0
+        while true {
+            if let end = handle.end { throw await ended(end, request, wasSent ? sequence : nil) }
+            let remaining = deadline.map { max(.zero, ContinuousClock.now.duration(to: $0)) }
+            if let deadline, ContinuousClock.now > deadline + client.configuration.requestTimeout {
+                throw SynclineError(
+                    code: .timeout, message: "no answer within the deadline", outcome: wasSent ? .unknown : .notDone)
+            }
+            let connection = try await client.waiting.checkOut(
+                deadline: .now + (remaining ?? .zero) + client.configuration.requestTimeout)
+            guard handle.attach(connection) else {
+                client.waiting.checkIn(connection)
+                continue
+            }
+            wasSent = true
+            let rest: RemainingWait = remaining.map { .milliseconds($0.wholeMilliseconds) } ?? .forever
+            let answer = await send(request.make(rest, sequence), on: connection, wait: remaining)
+            handle.detach()
+            switch answer {
+            case .success(.error(let text)):
+                client.waiting.checkIn(connection)
+                let error = SynclineError(serverText: text)
+                if error.code == .cancelled, handle.end == nil {
+                    // The server took the broken connection of an earlier sending for a client that had gone: that
+                    // request is over, so this is a new one.
+                    sequence = keeper.nextSequence()
+                } else if !error.isTransient {
+                    throw error
+                }
+            case .success(let value):
+                client.waiting.checkIn(connection)
+                return value
+            case .failure:
+                client.waiting.discard(connection)
+                if handle.end == nil { client.waiting.avoid(connection.endpoint) }
+            }
+            round += 1
+            try? await Backoff.pause(round: round, deadline: .now + .seconds(1))
+        }
+    }
+
+    private func send(
+        _ command: Command, on connection: Connection, wait: Duration?
+    ) async -> Result<RESPValue, ConnectionFailure> {
+        // A node that hangs keeps its connections open; a fresh connection to it shows whether it still answers.
+        let probe = Task {
+            while !Task.isCancelled {
+                try await Task.sleep(for: .seconds(5))
+                do {
+                    try await Connection.open(to: connection.endpoint, timeout: .seconds(2)).close()
+                } catch {
+                    return connection.close()
+                }
+            }
+        }
+        defer { probe.cancel() }
+        do {
+            let timeout = wait.map { $0 + client.configuration.requestTimeout }
+            return .success(try await connection.send(command.encoded(), timeout: timeout))
+        } catch {
+            return .failure(error as? ConnectionFailure ?? .sent("\(error)"))
+        }
+    }
+
+    /// What to report for a wait that was ended from outside, after making sure that nothing was granted behind it.
+    private func ended(_ end: WaitHandle.End, _ request: WaitingRequest, _ sequence: UInt64?) async -> SynclineError {
+        guard end == .cancelled else { return lostError() }
+        guard let sequence else { return SynclineError(code: .cancelled, message: "the task was cancelled") }
+        // A task of its own, because this one is cancelled.
+        let outcome = await Task { await settle(request, sequence) }.value
+        return SynclineError(code: .cancelled, message: "the task was cancelled while it waited", outcome: outcome)
+    }
+
+    /// Asks under the same number what became of the request, and takes back a grant that came too late.
+    private func settle(_ request: WaitingRequest, _ sequence: UInt64) async -> SynclineError.Outcome {
+        let deadline = ContinuousClock.now + client.configuration.requestTimeout
+        do throws(SynclineError) {
+            let reply = try await client.commands.call(request.make(.none, sequence), deadline: deadline)
+            guard !reply.value.isNull else { return .notDone }
+            guard let undo = request.undo else { return .done }
+            for make in undo() {
+                _ = try await client.commands.call(make(keeper.nextSequence()), deadline: deadline)
+            }
+            return .notDone
+        } catch {
+            return error.outcome
+        }
+    }
+}
