@@ -87,8 +87,8 @@ let package = Package(
         .executableTarget(
             name: "syncline",
             dependencies: [
-                "Node", "Gateway", "Telemetry", "Primitives", "Replica", "RESP", "SynclineClient", arguments, logging, lifecycle, histogram,
-                nioCore, nioPosix,
+                "Node", "Gateway", "Telemetry", "Primitives", "Replica", "RESP", "SynclineClient", arguments,
+                logging, lifecycle, histogram, nioCore, nioPosix,
             ],
             swiftSettings: server),
 
@@ -99,6 +99,60 @@ let package = Package(
             swiftSettings: server + planted),
         .executableTarget(
             name: "syncline-sim", dependencies: ["Simulator", "Primitives", arguments], swiftSettings: server + planted),
+
+        // Tests, from the cores outwards.
+        .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"], swiftSettings: common),
+        .testTarget(name: "CChecksumTests", dependencies: ["CChecksum"], swiftSettings: common),
+        .testTarget(name: "RaftCoreTests", dependencies: ["RaftCore", "Primitives"], swiftSettings: common),
+        .testTarget(
+            name: "LockCoreTests", dependencies: ["LockCore", "Primitives", "ScriptTesting"], exclude: ["Scripts"],
+            swiftSettings: common),
+        .testTarget(
+            name: "ReplicaTests", dependencies: ["Primitives", "RaftCore", "LockCore", "Replica"],
+            swiftSettings: common),
+        .testTarget(
+            name: "WireTests", dependencies: ["Wire", "Primitives", "RaftCore", "LockCore", "Replica"],
+            swiftSettings: common),
+        .testTarget(
+            name: "StorageTests", dependencies: ["Storage", "Wire", "Primitives", "RaftCore"], swiftSettings: common),
+        .testTarget(
+            name: "TelemetryTests", dependencies: ["Telemetry", "Primitives", logging], swiftSettings: common),
+        .testTarget(
+            name: "TransportTests",
+            dependencies: [
+                "Transport", "FaultProxy", "Primitives", "RaftCore", "Replica", "Wire", "Telemetry", nioCore, nioPosix,
+                logging,
+            ],
+            swiftSettings: common),
+        .testTarget(name: "RESPTests", dependencies: ["RESP", nioCore], swiftSettings: common),
+        .testTarget(
+            name: "GatewayTests",
+            dependencies: [
+                "Gateway", "Primitives", "RaftCore", "LockCore", "Replica", "RESP", nioCore, nioPosix, logging, lifecycle,
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+            ],
+            swiftSettings: common),
+        .testTarget(name: "NodeTests", dependencies: ["Node", "Primitives"], swiftSettings: common),
+        .target(
+            name: "ClientTestSupport", dependencies: ["RESP", nioCore, nioPosix], path: "Tests/ClientTestSupport",
+            swiftSettings: common),
+        .testTarget(
+            name: "SynclineClientTests",
+            dependencies: ["SynclineClient", "RESP", "ClientTestSupport", nioCore, nioPosix], swiftSettings: common),
+        .testTarget(
+            name: "CommandLineTests",
+            dependencies: [
+                "syncline", "ClientTestSupport", "Node", "SynclineClient", "RESP", nioCore, nioPosix, histogram,
+                arguments,
+            ],
+            swiftSettings: common),
+        .testTarget(name: "SimulationTests", dependencies: ["Simulator", "syncline-sim"], swiftSettings: common),
+        .testTarget(
+            name: "ClusterTests", dependencies: ["FaultProxy", nioCore, nioPosix], exclude: ["python"],
+            swiftSettings: common),
+        .testTarget(name: "TidyTests", swiftSettings: common),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# `make run` and `make test` do all of their own set-up; `make help` lists the rest.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# Arguments passed on: make run ARGS=--no-stay
+ARGS ?=
+# The simulator's seeds: one to replay, or how many to run.
+SEED ?=
+SEEDS ?= 50
+
+.PHONY: help run test check format sim bench cluster docker-test rewrite clean
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+run: ## Build it and show it: three real nodes, a guided tour, then they stay up until Ctrl-C (ARGS=--no-stay)
+	@scripts/setup.sh build
+	@swift build -c release --product syncline
+	@.build/release/syncline demo $(ARGS)
+
+test: ## Everything that must hold: unit, simulation and cluster tests (installs what they need)
+	@scripts/test.sh
+
+check: ## What a commit must pass: formatting, no warnings, imports declared, then all tests
+	@scripts/setup.sh build
+	@swift format lint --strict --recursive --parallel Package.swift Sources Tests
+	@SYNCLINE_STRICT=1 swift build -c release --explicit-target-dependency-import-check error
+	@scripts/test.sh
+
+format: ## Format every source file in place
+	@swift format --in-place --recursive --parallel Package.swift Sources Tests
+
+sim: ## Simulated clusters under faults: SEEDS=50, or SEED=7 to replay one (ARGS for more)
+	@scripts/setup.sh build
+	@swift build -c release --product syncline-sim
+	@.build/release/syncline-sim $(if $(SEED),--seed $(SEED) --trace,--seeds $(SEEDS)) $(ARGS)
+
+bench: ## Latency and throughput of locks on a fresh three-node cluster (ARGS="--clients 64")
+	@scripts/setup.sh build
+	@swift build -c release --product syncline
+	@scripts/cluster.sh .build/release/syncline bench locks --endpoint 127.0.0.1:7700 $(ARGS)
+
+cluster: ## Three nodes on this machine until Ctrl-C, with data under data/
+	@scripts/setup.sh build
+	@swift build -c release --product syncline
+	@scripts/cluster.sh
+
+docker-test: ## The containers on a real engine: build, compose, network cut, kill (slow; installs an engine if none)
+	@deploy/docker/test.sh $(ARGS)
+
+rewrite: ## Run the script tests and write what they answer into their files; look at the diff before you commit it
+	@scripts/rewrite.sh
+
+clean: ## Remove everything that was built
+	@rm -rf .build .build-planted .build-venv .build-docker
