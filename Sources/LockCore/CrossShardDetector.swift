@@ -10,12 +10,13 @@ package import Primitives
 /// **Why confirmation is exact.** Let T be the moment the query is sent: every edge of the cycle was reported, so
 /// each was true at some moment before T. A shard answers after T which of the requests still wait, and reports
 /// changed waits before it answers, on the same ordered link; so when the last answer is in and the reports still
-/// hold every edge, each edge (same request, same holder) was also true at some moment after T. A request waits once
-/// and without a break, and nobody comes to stand in its way who did not when it began to wait, except a holder that
-/// strengthens its mode, which a waiting owner does not. So each edge was true throughout, all were true together at
-/// T, and a cycle that once exists stays until one of its waits is ended from outside. This asks two things of the
-/// caller: an answer is given after leadership was confirmed as for a read (a deposed leader's answer is from before
-/// T), and `clear` is called for a shard whose link was reset, since a report may have been lost with it.
+/// hold every edge, each edge was also true at some moment after T: the same request, the same holder, through the
+/// same requests between. A request waits once and without a break, and nobody comes to stand in its way who did not
+/// when it began to wait, except a holder that strengthens its mode, which a waiting owner does not. So each edge was
+/// true throughout, all were true together at T, and a cycle that once exists stays until one of its waits is ended
+/// from outside. This asks two things of the caller: an answer is given after leadership was confirmed as for a read
+/// (a deposed leader's answer is from before T), and `clear` is called for a shard whose link was reset, since a
+/// report may have been lost with it.
 package struct CrossShardDetector: Sendable {
     /// What is to be sent to the leaders of shards.
     package struct Effects: Sendable {
@@ -142,7 +143,8 @@ package struct CrossShardDetector: Sendable {
         var victim = cycle[0]
         for edge in cycle.dropFirst() where Self.isBetterVictim(edge.wait, than: victim.wait) { victim = edge }
         victims.append(Victim(shard: victim.shard, request: victim.wait.request, since: now))
-        let report = Array(cycle.map(\.wait.edge).prefix(LockLimits.reportedCycle))
+        let whole = cycle.flatMap { [$0.wait.edge] + $0.wait.through }
+        let report = Array(whole.prefix(LockLimits.reportedCycle))
         effects.aborts.append((victim.shard, victim.wait.request, report))
     }
 

@@ -78,6 +78,7 @@ extension OwnerWait {
         writer.varint(since)
         writer.signed(priority)
         edge.encode(into: &writer)
+        writer.cycle(through)
     }
 
     package init(decoding reader: inout ByteReader) throws(DecodingError) {
@@ -88,7 +89,8 @@ extension OwnerWait {
             request: try reader.request(),
             since: try reader.varint(),
             priority: try reader.signed(),
-            edge: try CycleEdge(decoding: &reader)
+            edge: try CycleEdge(decoding: &reader),
+            through: try reader.cycle()
         )
     }
 }

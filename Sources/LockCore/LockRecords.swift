@@ -130,6 +130,9 @@ struct SessionRecord: SlotRecord {
     var previousOfOwner: Slot = noSlot
     var firstHold: Slot = noSlot
     var holdCount: Int32 = 0
+    /// Holds of objects that have a line. Derived, so not in the snapshot: without any, hardly anybody can wait for
+    /// this session, and a wait of its own needs no search for deadlocks.
+    var contendedHolds: Int32 = 0
     var firstWait: Slot = noSlot
     var waitCount: Int32 = 0
     var ttlMilliseconds: UInt32

@@ -176,16 +176,16 @@ package enum LockResponse: Sendable, Equatable {
     /// A leader's own command was carried out or found to be out of date.
     case noted
     case renewed(milliseconds: UInt64)
-    case session(SessionView?)
+    indirect case session(SessionView?)
     case sessions([SessionView], cursor: UInt64)
-    case object(ObjectView?)
+    indirect case object(ObjectView?)
     /// `cursor` is 0 at the end.
     case list([ObjectView], cursor: UInt64)
     case check(Bool)
     /// Session, value and token of the election's winner.
-    case electionLeader(SessionID, value: [UInt8], token: UInt64)
+    indirect case electionLeader(SessionID, value: [UInt8], token: UInt64)
     case noElectionLeader
-    case refused(Refusal)
+    indirect case refused(Refusal)
 }
 
 /// What watchers are told; derived from the log, so the same on every replica.

@@ -66,11 +66,7 @@ extension LockState {
     }
 
     private func hasFollowers(_ session: Slot) -> Bool {
-        var hold = sessions[session].firstHold
-        while hold != noSlot {
-            if hasLine(holds[hold].object) { return true }
-            hold = holds[hold].nextInSession
-        }
+        if sessions[session].contendedHolds > 0 { return true }
         var wait = sessions[session].firstWait
         while wait != noSlot {
             var place = waits[wait].firstPlace

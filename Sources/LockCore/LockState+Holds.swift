@@ -90,6 +90,7 @@ extension LockState {
             holds[first].previousInObject = hold
         }
         objects[object].holdCount += 1
+        if hasLine(object) { sessions[session].contendedHolds += 1 }
         setFlags(object, mode, true)
         if objects[object].kind == .semaphore {
             let detail = detail(of: object)
@@ -139,6 +140,7 @@ extension LockState {
             holds[after].previousInObject = record.previousInObject
         }
         objects[object].holdCount -= 1
+        if hasLine(object) { sessions[record.session].contendedHolds -= 1 }
         setFlags(object, record.mode, false)
         if objects[object].kind == .semaphore {
             details[objects[object].detail].permitsInUse -= UInt64(record.count)

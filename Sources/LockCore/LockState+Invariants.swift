@@ -134,15 +134,19 @@ extension LockState {
             var previous = noSlot
             var hold = sessions[slot].firstHold
             var count: Int32 = 0
+            var contended: Int32 = 0
             while hold != noSlot {
                 seenHolds += 1
                 count += 1
+                if hasLine(holds[hold].object) { contended += 1 }
                 guard holds[hold].session == slot, holds[hold].previousInSession == previous, seenHolds <= holds.count
                 else { return "holds of session \(slot) are linked wrongly" }
                 previous = hold
                 hold = holds[hold].nextInSession
             }
-            guard count == sessions[slot].holdCount else { return "session \(slot) counts its holds wrongly" }
+            guard count == sessions[slot].holdCount, contended == sessions[slot].contendedHolds else {
+                return "session \(slot) counts its holds wrongly"
+            }
             previous = noSlot
             count = 0
             var wait = sessions[slot].firstWait

@@ -101,6 +101,16 @@ extension LockState {
         if next == noSlot { details[detail].lastPlace = place } else { places[next].previous = place }
         if places[place].isConversion { details[detail].lastConversion = place }
         details[detail].waiterCount += 1
+        if details[detail].waiterCount == 1 { countContention(places[place].object, 1) }
+    }
+
+    /// The object's line has begun or ended.
+    private mutating func countContention(_ object: Slot, _ change: Int32) {
+        var hold = objects[object].firstHold
+        while hold != noSlot {
+            sessions[holds[hold].session].contendedHolds += change
+            hold = holds[hold].nextInObject
+        }
     }
 
     // Leaving
@@ -114,6 +124,7 @@ extension LockState {
         if next == noSlot { details[detail].lastPlace = previous } else { places[next].previous = previous }
         if details[detail].lastConversion == place { details[detail].lastConversion = previous }
         details[detail].waiterCount -= 1
+        if details[detail].waiterCount == 0 { countContention(places[place].object, -1) }
     }
 
     /// Takes a request out of its lines and answers it; the lines will be moved.

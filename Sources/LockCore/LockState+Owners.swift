@@ -22,24 +22,24 @@ extension LockState {
         return result
     }
 
+    /// Breadth first through the waits of sessions without an owner, so each holder is reported with a shortest way.
     private func addOwnerWaits(of wait: Slot, to result: inout [OwnerWait]) {
         let session = waits[wait].session
         guard let waiter = ownerName(of: session) else { return }
         var seenWaits = LookupTable<Slot, Bool>()
         var seenSessions = LookupTable<Slot, Bool>()
-        var queue = [(wait: wait, origin: noSlot)]
+        // Of each wait: which step led to it, and at which place of that step's wait.
+        var steps = [(wait: wait, from: -1, place: noSlot)]
         seenWaits[wait] = true
         var next = 0
-        while next < queue.count {
-            let step = queue[next]
+        while next < steps.count {
+            let here = next
             next += 1
-            forEachCertainBlocker(of: step.wait) { place, blocker in
-                // The report names the place at which the owner's own request waits.
-                let origin = step.origin == noSlot ? place : step.origin
+            forEachCertainBlocker(of: steps[here].wait) { place, blocker in
                 func follow(_ other: Slot) {
                     guard seenWaits[other] == nil else { return }
                     seenWaits[other] = true
-                    queue.append((other, origin))
+                    steps.append((other, here, place))
                 }
                 switch blocker {
                 case .request(let other): follow(other)
@@ -50,15 +50,24 @@ extension LockState {
                         forEachWaitOfAgent(other) { follow($0) }
                         return
                     }
+                    var way = [edge(of: place)]
+                    var step = here
+                    while steps[step].from >= 0 {
+                        way.append(edge(of: steps[step].place))
+                        step = steps[step].from
+                    }
+                    guard let first = way.popLast(), way.count < LockLimits.reportedCycle else { return }
+                    let record = waits[wait]
                     result.append(
                         OwnerWait(
                             waiter: waiter,
                             holder: holder,
                             holderSession: sessions[other].id,
-                            request: waits[wait].request,
-                            since: waits[wait].since,
-                            priority: waits[wait].priority,
-                            edge: edge(of: origin)
+                            request: record.request,
+                            since: record.since,
+                            priority: record.priority,
+                            edge: first,
+                            through: way.reversed()
                         )
                     )
                 }

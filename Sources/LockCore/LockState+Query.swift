@@ -7,8 +7,7 @@ extension LockState {
     package func query(_ query: LockQuery, stamp: UInt64) -> LockResponse {
         switch query {
         case .session(let id):
-            guard let session = findSession(id) else { return .refused(.noSession(id)) }
-            return .session(view(ofSession: session, stamp))
+            return .session(findSession(id).map { view(ofSession: $0, stamp) })
         case .sessions(let namespace, let cursor, let limit):
             return listSessions(namespace, cursor, limit, stamp)
         case .object(let namespace, let name):

@@ -40,6 +40,12 @@ extension LockState {
             guard sessions.contains(waits[slot].session) else { throw .invalidValue(what: "lock snapshot: wait") }
             if sessions[waits[slot].session].owner != noSlot { ownedWaits += 1 }
         }
+        for slot in 0..<holds.end where holds.contains(slot) {
+            guard sessions.contains(holds[slot].session), objects.contains(holds[slot].object),
+                objects[holds[slot].object].detail == noSlot || details.contains(objects[holds[slot].object].detail)
+            else { throw .invalidValue(what: "lock snapshot: hold") }
+            if hasLine(holds[slot].object) { sessions[holds[slot].session].contendedHolds += 1 }
+        }
         guard rebuildIndexes() else { throw .invalidValue(what: "lock snapshot: a name stands twice") }
         if let fault = inconsistency() { throw .invalidValue(what: "lock snapshot: \(fault)") }
     }

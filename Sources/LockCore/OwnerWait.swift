@@ -15,6 +15,9 @@ package struct OwnerWait: Sendable, Equatable {
     package var priority: Int64
     /// For the report of the cycle.
     package var edge: CycleEdge
+    /// The waits of sessions without an owner that lie between, when the wait ends at the holder only through them.
+    /// They are part of the edge's identity: through other waits it is another edge.
+    package var through: [CycleEdge]
 
     package init(
         waiter: Name,
@@ -23,7 +26,8 @@ package struct OwnerWait: Sendable, Equatable {
         request: RequestID,
         since: UInt64,
         priority: Int64,
-        edge: CycleEdge
+        edge: CycleEdge,
+        through: [CycleEdge] = []
     ) {
         self.waiter = waiter
         self.holder = holder
@@ -32,5 +36,6 @@ package struct OwnerWait: Sendable, Equatable {
         self.since = since
         self.priority = priority
         self.edge = edge
+        self.through = through
     }
 }

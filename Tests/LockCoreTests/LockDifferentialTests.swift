@@ -34,6 +34,13 @@ struct LockDuel {
 
     init(names: [String]) { self.names = names }
 
+    /// The name without its namespace.
+    static func short(_ name: String) -> String {
+        name.firstIndex(of: "/").map { String(name[name.index(after: $0)...]) } ?? name
+    }
+
+    static func isSemaphore(_ name: String) -> Bool { "pq".contains(short(name)) }
+
     /// Nil when both agree.
     mutating func play(_ move: Move) -> String? {
         let effects = world.apply(command(move))
@@ -90,7 +97,7 @@ struct LockDuel {
 
     private func compareState() -> String? {
         for name in names {
-            let view = world.view(name)
+            let view = world.view(Self.short(name), namespace: Name(LockModel.namespace(name)))
             let real = (view?.holders ?? []).map { "\($0.session) \($0.mode) \($0.count)" }.sorted()
             let expected = model.holds.filter { $0.name == name }.map { "\($0.session) \($0.mode) \($0.count)" }
                 .sorted()
@@ -106,14 +113,18 @@ struct LockDuel {
     /// Of two conflicting grants of one lock the later has the higher token.
     private mutating func compareTokens(_ effects: LockEffects) -> String? {
         for event in effects.events {
-            guard case .granted(_, let name, _, let mode, let token) = event, token == world.index else { continue }
+            guard case .granted(let namespace, let short, _, let mode, let token) = event, token == world.index else {
+                continue
+            }
+            let name = "\(namespace)/\(short)"
             for other in LockMode.allCases where !mode.isCompatible(with: other) {
                 let last = tokens["\(name) \(other)"] ?? 0
                 if token <= last { return "token \(token) of \(name) is not above \(last)" }
             }
         }
         for event in effects.events {
-            guard case .granted(_, let name, _, let mode, let token) = event else { continue }
+            guard case .granted(let namespace, let short, _, let mode, let token) = event else { continue }
+            let name = "\(namespace)/\(short)"
             tokens["\(name) \(mode)"] = max(token, tokens["\(name) \(mode)"] ?? 0)
         }
         return nil
@@ -128,17 +139,19 @@ extension LockDuel {
                 OpenSession(
                     id: SessionID(session),
                     ttlMilliseconds: 10_000,
+                    owner: model.owners.first { $0.session == session }?.owner ?? "",
                     lockDelayMilliseconds: delaying.contains(session) ? 1_000 : 0
                 )
             )
         case .acquire(let session, let items, let waits):
-            return .acquire(Acquire(session: SessionID(session), items: items, wait: waits ? .forever : .none))
+            let short = items.map { AcquireItem(name: Name(Self.short($0.name.text)), mode: $0.mode) }
+            return .acquire(Acquire(session: SessionID(session), items: short, wait: waits ? .forever : .none))
         case .permits(let session, let name, let permits, let waits):
             return .acquire(
                 Acquire(
                     session: SessionID(session),
                     kind: .semaphore,
-                    items: [AcquireItem(name: Name(name), mode: .shared)],
+                    items: [AcquireItem(name: Name(Self.short(name)), mode: .shared)],
                     wait: waits ? .milliseconds(5_000) : .none,
                     permits: permits,
                     limit: Self.semaphoreLimit
@@ -146,18 +159,29 @@ extension LockDuel {
             )
         case .convert(let session, let name, let mode, let waits):
             return .convert(
-                Convert(session: SessionID(session), name: Name(name), mode: mode, wait: waits ? .forever : .none)
+                Convert(
+                    session: SessionID(session),
+                    name: Name(Self.short(name)),
+                    mode: mode,
+                    wait: waits ? .forever : .none
+                )
             )
-        case .release(let session, let name): return .release(Release(session: SessionID(session), name: Name(name)))
+        case .release(let session, let name):
+            return .release(Release(session: SessionID(session), name: Name(Self.short(name))))
         case .give(let session, let name, let permits):
             return .release(
-                Release(session: SessionID(session), kind: .semaphore, name: Name(name), permits: permits)
+                Release(session: SessionID(session), kind: .semaphore, name: Name(Self.short(name)), permits: permits)
             )
         case .close(let session): return .closeSession(SessionID(session))
         case .expire(let session): return .expireSession(SessionID(session), term: world.term)
         case .endDelay(let name):
-            return .endLockDelay(namespace: .defaultNamespace, name: Name(name), term: world.term)
-        case .breakLock(let name): return .breakLock(namespace: .defaultNamespace, name: Name(name), reason: "test")
+            return .endLockDelay(
+                namespace: Name(LockModel.namespace(name)),
+                name: Name(Self.short(name)),
+                term: world.term
+            )
+        case .breakLock(let name):
+            return .breakLock(namespace: Name(LockModel.namespace(name)), name: Name(Self.short(name)), reason: "test")
         case .cancel(let number): return .cancel(LockWorld.request(number))
         }
     }
@@ -186,7 +210,7 @@ extension LockDuel {
         case .give(let session, let name, let permits): return model.release(session, name, permits: permits)
         case .close(let session): model.end(session)
         case .expire(let session):
-            let locks = model.holds.filter { $0.session == session && !"pq".contains($0.name) }.map(\.name)
+            let locks = model.holds.filter { $0.session == session && !Self.isSemaphore($0.name) }.map(\.name)
             if delaying.contains(session) { model.delayed += locks.filter { !model.delayed.contains($0) } }
             model.end(session)
         case .endDelay(let name): model.delayed.removeAll { $0 == name }
@@ -231,14 +255,35 @@ struct LockDifferentialTests {
         if seed < 24 { #expect(duel.deadlocks > 0) }
     }
 
+    @Test("owners of sessions in two namespaces are one agent", arguments: 0..<(seeds / 2))
+    func owners(seed: Int) {
+        var random = SeededRandom(seed: UInt64(seed) &* 104_729 &+ 5)
+        let locks = ["m/a", "m/b", "n/a", "n/b"]
+        let sessions = ["m/s1", "m/s2", "m/s3", "n/s1", "n/s2", "n/s4"]
+        var duel = LockDuel(names: locks + ["m/p", "m/q", "n/p", "n/q"])
+        duel.world.checksSnapshots = false
+        duel.model.owners = [
+            ("m/s1", "w1"), ("n/s1", "w1"), ("m/s2", "w2"), ("n/s2", "w2"), ("m/s3", "w1"), ("n/s4", "w4"),
+        ]
+        for session in sessions { #expect(duel.play(.open(session)) == nil) }
+        for step in 0..<300 {
+            if let fault = duel.play(Self.move(&random, sessions, locks, duel)) {
+                Issue.record("seed \(seed), step \(step): \(fault)")
+                return
+            }
+        }
+    }
+
     static func move(
         _ random: inout SeededRandom,
         _ sessions: [String],
-        _ locks: [String],
+        _ all: [String],
         _ duel: LockDuel
     ) -> LockDuel.Move {
         func pick<T>(_ from: [T], _ random: inout SeededRandom) -> T { from[Int(random.below(UInt64(from.count)))] }
         let session = pick(sessions, &random)
+        let locks = all.filter { LockModel.namespace($0) == LockModel.namespace(session) }
+        let prefix = session.contains("/") ? LockModel.namespace(session) + "/" : ""
         let lock = pick(locks, &random)
         let mode = pick(LockMode.allCases, &random)
         let waits = random.chance(5, in: 6)
@@ -249,19 +294,19 @@ struct LockDifferentialTests {
             let other = pick(LockMode.allCases, &random)
             let items = [AcquireItem(name: Name(lock), mode: mode), AcquireItem(name: Name(second), mode: other)]
             return .acquire(session, items, waits: waits)
-        case 44..<54: return .permits(session, pick(["p", "q"], &random), 1 + random.below(3), waits: waits)
+        case 44..<54: return .permits(session, prefix + pick(["p", "q"], &random), 1 + random.below(3), waits: waits)
         case 54..<66: return .convert(session, lock, mode, waits: waits)
         case 66..<82:
             guard !duel.model.holds.isEmpty else { return .release(session, lock) }
             let hold = pick(duel.model.holds, &random)
-            return hold.name == "p" || hold.name == "q"
+            return LockDuel.isSemaphore(hold.name)
                 ? .give(hold.session, hold.name, 1) : .release(hold.session, hold.name)
         case 82..<84: return .release(session, lock)
         case 84..<85: return .close(session)
         case 85..<87: return .expire(session)
         case 87..<93: return .open(session)
         case 93..<96: return .endDelay(lock)
-        case 96..<97: return .breakLock(pick(locks + ["p"], &random))
+        case 96..<97: return .breakLock(pick(locks + [prefix + "p"], &random))
         default:
             guard !duel.model.requests.isEmpty else { return .open(session) }
             return .cancel(pick(duel.model.requests, &random).number)

@@ -37,6 +37,21 @@ struct LockModel {
     /// Semaphores in use and their limits.
     var limits: [(name: String, limit: UInt64)] = []
     var delayed: [String] = []
+    /// Sessions that declare an owner. A session or lock named `n/x` is in namespace n.
+    var owners: [(session: String, owner: String)] = []
+
+    static func namespace(_ name: String) -> String {
+        name.contains("/") ? String(name.prefix { $0 != "/" }) : "default"
+    }
+
+    private func owner(_ session: String) -> String? { owners.first { $0.session == session }?.owner }
+
+    /// Two sessions whose waits hold each other up: the same one, or of one owner in different namespaces.
+    private func isOneAgent(_ left: String, _ right: String) -> Bool {
+        if left == right { return true }
+        guard let owner = owner(left) else { return false }
+        return owner == self.owner(right) && Self.namespace(left) != Self.namespace(right)
+    }
 
     func hold(_ session: String, _ name: String) -> Hold? { holds.first { $0.session == session && $0.name == name } }
 
@@ -117,7 +132,7 @@ struct LockModel {
         while true {
             let waiting = copy.requests.map(\.session)
             let before = copy.holds.count
-            copy.holds.removeAll { !waiting.contains($0.session) }
+            copy.holds.removeAll { hold in !waiting.contains { isOneAgent(hold.session, $0) } }
             let granted = copy.settle()
             if granted.isEmpty, copy.holds.count == before { return waiting }
         }

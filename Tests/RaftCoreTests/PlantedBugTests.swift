@@ -15,7 +15,6 @@
                 return !run.cluster.violations.isEmpty
             }
             #expect(found != nil)
-            print("FOUND", bug, found ?? 0)
         }
     }
 #endif
