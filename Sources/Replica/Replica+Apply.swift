@@ -17,6 +17,7 @@ extension Replica {
             deliver(now, &effects)
             if entry.index.rawValue % configuration.digestInterval == 0 { publishDigest(&effects) }
         }
+        statistics.applied += entries.count
         if isLeading { answerHeldRenewals(now, &effects) }
         if raft.bytesSinceSnapshot > configuration.snapshotLogBytes { takeSnapshot(&effects) }
     }

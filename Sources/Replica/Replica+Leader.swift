@@ -18,7 +18,9 @@ extension Replica {
         emitDetection(now, &effects)
     }
 
-    private mutating func reportWaits(_ now: Instant, _ effects: inout ReplicaEffects) {
+    /// Also called before the detector's questions are answered: its proof needs every change that an answer takes into
+    /// account to be reported ahead of the answer.
+    mutating func reportWaits(_ now: Instant, _ effects: inout ReplicaEffects) {
         let generation = state.locks.ownerWaitsVersion
         let changed = reportedWaits != generation
         guard changed || (now >= nextWaitReport && state.locks.hasOwnerWaits) else { return }
@@ -31,10 +33,19 @@ extension Replica {
         effects.ownerWaits = (raft.term, state.locks.ownerWaits())
     }
 
+    /// A report may have been lost with the link it was sent on.
+    mutating func forgetReports(of node: NodeID) {
+        for shard in reporters.keys where reporters[shard] == node {
+            reporters[shard] = nil
+            detector.clear(shard: shard)
+        }
+    }
+
     mutating func detect(_ input: ReplicaInput, _ now: Instant, _ effects: inout ReplicaEffects) {
         guard isLeading else { return }
         switch input {
-        case .ownerWaits(_, let shard, let term, let waits):
+        case .ownerWaits(let from, let shard, let term, let waits):
+            reporters[shard] = from
             detector.replace(shard: shard, term: term, waits: waits)
         case .waitsConfirmed(let shard, let query, let requests):
             var found = CrossShardDetector.Effects()

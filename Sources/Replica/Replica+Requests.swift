@@ -84,6 +84,7 @@ extension Replica {
         raft.step(.propose(payload: payload), now: now, into: &raftEffects)
         guard let result = raftEffects.proposal else { invariantFailure("a proposal was left unanswered") }
         raftEffects.proposal = nil
+        if case .appended = result { statistics.proposals += 1 } else { statistics.refusals += 1 }
         return result
     }
 
@@ -106,6 +107,7 @@ extension Replica {
             guard let read = reads.removeValue(forKey: id) else { return }
             // Committed entries are applied in the step that commits them, so a confirmed read never waits.
             invariant(state.applied >= index, "a read became ready before its index was applied")
+            statistics.reads += 1
             answer(read, now, &effects)
         }
     }
@@ -117,6 +119,7 @@ extension Replica {
             reply(.answer(.lock(response)), id, to: from, &effects)
         case .renew(let session, let id, let from): renew(session, id, from: from, now, &effects)
         case .confirmWaits(let query, let requests, let from):
+            reportWaits(now, &effects)
             effects.waitsConfirmed.append((from, query, state.locks.standing(requests)))
         }
     }

@@ -22,6 +22,8 @@ package struct Replica: Sendable {
     var heldRenewals: [(session: SessionID, id: RequestID, from: NodeID)] = []
     var timekeeper = LockTimekeeper()
     var detector = CrossShardDetector()
+    /// Which node sent a shard's latest report to the detector.
+    var reporters = OrderedMap<ShardID, NodeID>()
     var isLeading = false
     var stampBase = StampBase()
     var reportedWaits: UInt64?
@@ -31,6 +33,8 @@ package struct Replica: Sendable {
     var storageIsFull = false
     var digests = DigestHistory()
     package internal(set) var halted: String?
+    /// Counts since the process started; never read by the replica itself.
+    package internal(set) var statistics = ReplicaStatistics()
 
     /// - Parameter snapshot: the bytes of `recovered.snapshot`.
     /// - Throws: `DecodingError` when the snapshot's bytes are not a state of this version.
@@ -69,7 +73,9 @@ package struct Replica: Sendable {
         case .request(let from, let request): accept(request, from: from, now, &effects)
         case .persisted(let mark): drive(.persisted(mark: mark), now, &effects)
         case .peerConnected(let node): drive(.peerConnected(node), now, &effects)
-        case .peerDisconnected(let node): drive(.peerDisconnected(node), now, &effects)
+        case .peerDisconnected(let node):
+            forgetReports(of: node)
+            drive(.peerDisconnected(node), now, &effects)
         case .transferLeadership(let target): drive(.transferLeadership(to: target), now, &effects)
         case .storageFull(let isFull): storageIsFull = isFull
         case .snapshotWanted: takeSnapshot(&effects)
@@ -133,6 +139,7 @@ package struct Replica: Sendable {
         stampBase = StampBase(stamp: state.stamp, instant: now)
         timekeeper.lead(state.locks, term: raft.term, now: now)
         detector = CrossShardDetector()
+        reporters.removeAll()
         reportedWaits = nil
     }
 
@@ -152,6 +159,18 @@ package struct Replica: Sendable {
         halted = reason
         effects.halted = reason
     }
+}
+
+package struct ReplicaStatistics: Sendable {
+    /// Commands appended to the log here.
+    package var proposals = 0
+    /// Commands refused for want of leadership or room.
+    package var refusals = 0
+    /// Reads and renewals answered under confirmed leadership.
+    package var reads = 0
+    package var applied = 0
+
+    package init() {}
 }
 
 /// Where cluster time stood when this node became leader; from there it runs at the rate of the node's own clock.

@@ -5,10 +5,11 @@ package import RaftCore
 
 /// What a client may ask of a shard, whichever front end it came through.
 package enum Request: Sendable, Equatable {
-    /// A change; goes through the log.
-    case command(LockCommand)
+    /// A change; goes through the log. Boxed, like the other large payloads of the data path: a request is handed on a
+    /// dozen times, and copying a box is one reference count.
+    indirect case command(LockCommand)
     /// A read of applied state.
-    case query(LockQuery, ReadMode)
+    indirect case query(LockQuery, ReadMode)
     /// Prolong a session: answered from the leader's memory once its leadership is confirmed, never logged.
     case renew(SessionID)
 

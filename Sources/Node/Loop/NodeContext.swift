@@ -23,6 +23,7 @@ package final class NodeContext: @unchecked Sendable {
     let writer: LogWriter
     let snapshots: SnapshotDirectory
     let tickInterval: Interval
+    let segmentBytes: Int
     /// With more segments than this the shards that hold the oldest one are snapshotted.
     let maxSegments = 8
     private let pool: NIOThreadPool
@@ -34,7 +35,8 @@ package final class NodeContext: @unchecked Sendable {
 
     init(
         node: NodeID, map: ClusterMap, metrics: SynclineMetrics, log: Logger, writer: LogWriter,
-        snapshots: SnapshotDirectory, tickInterval: Interval, pool: NIOThreadPool
+        snapshots: SnapshotDirectory, tickInterval: Interval, segmentBytes: Int,
+        pool: NIOThreadPool
     ) {
         self.node = node
         self.map = map
@@ -43,6 +45,7 @@ package final class NodeContext: @unchecked Sendable {
         self.writer = writer
         self.snapshots = snapshots
         self.tickInterval = tickInterval
+        self.segmentBytes = segmentBytes
         self.pool = pool
         board = StatusBoard(shards: map.placement.count, metrics: metrics.raft)
     }

@@ -40,6 +40,7 @@ package final class ShardLoop: @unchecked Sendable {
     var isInTurn = false
     var storageIsFull = false
     var ticks: RepeatedTask?
+    var gauges = LoopGauges()
 
     init(loop: any EventLoop, index: Int, context: NodeContext, router: Router) {
         self.loop = loop
@@ -104,6 +105,7 @@ package final class ShardLoop: @unchecked Sendable {
         router.tick(now: NodeClock.now(), into: &routerEffects)
         watches.tick(self)
         watchDisk()
+        gauges.publish(self)
         scheduleTurn()
     }
 

@@ -36,7 +36,8 @@ struct Node: Sendable {
         let identity = store.directory.identity
         let context = NodeContext(
             node: identity.node, map: map, metrics: metrics, log: logger, writer: store.writer, snapshots: store.snapshots,
-            tickInterval: min(.milliseconds(10), settings.heartbeat / 4), pool: pool)
+            tickInterval: min(.milliseconds(10), settings.heartbeat / 4),
+            segmentBytes: settings.walSegmentBytes, pool: pool)
         let loops = makeLoops(settings, group, context, incarnation: identity.incarnation)
         context.adopt(loops)
         try await hostShards(settings, store, context)
@@ -157,10 +158,14 @@ struct Node: Sendable {
     func run() async throws {
         for loop in context.loops { try await loop.loop.submit { loop.start() }.get() }
         let (context, settings) = (context, settings)
-        _ = try await context.loops[0].loop.flatSubmit {
-            context.transport.start(bindHost: settings.host, port: settings.peerPort)
-        }.get()
-        try await resp.start()
+        try await NodeStartError.naming("peer-port", settings.host, settings.peerPort) {
+            _ = try await context.loops[0].loop.flatSubmit {
+                context.transport.start(bindHost: settings.host, port: settings.peerPort)
+            }.get()
+        }
+        try await NodeStartError.naming("client-port", settings.host, settings.clientPort) {
+            try await resp.start()
+        }
         announce()
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
@@ -169,7 +174,7 @@ struct Node: Sendable {
                     .init(service: HandOverService(administrator: administrator, resp: resp)),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
-        try await group.run()
+        try await NodeStartError.naming("http-port", settings.host, settings.httpPort) { try await group.run() }
     }
 
     func close() async {

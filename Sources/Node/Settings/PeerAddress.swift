@@ -25,11 +25,16 @@ package struct PeerAddress: Sendable, Hashable {
         }
         for (index, peer) in peers.enumerated() {
             if peers[..<index].contains(where: { $0.name == peer.name }) {
-                throw SettingValueError("\(peer.name) is listed twice", "give each node one entry and a name of its own")
+                throw SettingValueError(
+                    "\(peer.name) is listed twice",
+                    "give each node one entry and a name of its own"
+                )
             }
             if let other = peers[..<index].first(where: { $0.host == peer.host && $0.port == peer.port }) {
                 throw SettingValueError(
-                    "\(other.name) and \(peer.name) have the same address", "give each node an address of its own")
+                    "\(other.name) and \(peer.name) have the same address",
+                    "give each node an address of its own"
+                )
             }
         }
         return peers
@@ -55,7 +60,9 @@ package struct PeerAddress: Sendable, Hashable {
             host = String(host.dropFirst().dropLast())
         } else if host.contains(":") {
             throw SettingValueError(
-                "the IPv6 address in '\(entry)' stands without brackets", "write it as name=[::1]:7702")
+                "the IPv6 address in '\(entry)' stands without brackets",
+                "write it as name=[::1]:7702"
+            )
         }
         guard !host.isEmpty, !host.contains(where: \.isWhitespace) else {
             throw SettingValueError("the entry '\(entry)' has no host", remedy)
@@ -68,7 +75,9 @@ enum NodeName {
     static func isValid(_ name: String) -> Bool {
         let bytes = Array(name.utf8)
         guard let first = bytes.first, bytes.count <= 63, isAlphanumeric(first) else { return false }
-        return bytes.allSatisfy { isAlphanumeric($0) || [UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-")].contains($0) }
+        return bytes.allSatisfy {
+            isAlphanumeric($0) || [UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-")].contains($0)
+        }
     }
 
     private static func isAlphanumeric(_ byte: UInt8) -> Bool {
@@ -80,7 +89,8 @@ enum NodeName {
 extension StringProtocol {
     /// Without spaces, tabs and line ends at either end.
     var trimmingSpaces: String {
-        guard let first = firstIndex(where: { !$0.isWhitespace }), let last = lastIndex(where: { !$0.isWhitespace }) else {
+        guard let first = firstIndex(where: { !$0.isWhitespace }), let last = lastIndex(where: { !$0.isWhitespace })
+        else {
             return ""
         }
         return String(self[first...last])

@@ -34,7 +34,8 @@ package enum SettingKind: Sendable, Equatable {
 
     /// 67108864 as `64MiB`; a number with no whole unit as it is.
     static func bytesText(_ count: Int) -> String {
-        for (unit, size) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] where count >= size && count % size == 0 {
+        for (unit, size) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)]
+        where count >= size && count % size == 0 {
             return "\(count / size)\(unit)"
         }
         return "\(count)"
@@ -53,7 +54,13 @@ package struct SettingDefinition: Sendable, Equatable {
     /// One sentence, with units.
     package let summary: String
 
-    package init(_ key: String, _ kind: SettingKind, default defaultText: String?, secret: Bool = false, _ summary: String) {
+    package init(
+        _ key: String,
+        _ kind: SettingKind,
+        default defaultText: String?,
+        secret: Bool = false,
+        _ summary: String
+    ) {
         self.key = key
         self.kind = kind
         self.defaultText = defaultText

@@ -16,7 +16,10 @@ enum SettingValue: Sendable, Equatable {
         case .choice(let names):
             guard names.contains(text) else {
                 let suggestion = Suggestion.nearest(to: text, in: names).map { "did you mean '\($0)'? " } ?? ""
-                throw SettingValueError("'\(text)' is not known", "\(suggestion)choose one of \(names.joined(separator: ", "))")
+                throw SettingValueError(
+                    "'\(text)' is not known",
+                    "\(suggestion)choose one of \(names.joined(separator: ", "))"
+                )
             }
             self = .text(text)
         case .text(let maximum):
@@ -40,18 +43,26 @@ enum SettingValue: Sendable, Equatable {
         }
     }
 
-    private static func integer(_ text: String, unit: String, in range: ClosedRange<Int>) throws(SettingValueError) -> Int {
+    private static func integer(_ text: String, unit: String, in range: ClosedRange<Int>) throws(SettingValueError)
+        -> Int
+    {
         guard let number = Int(text) else {
             if text.hasPrefix("tcp://") || text.hasPrefix("udp://") {
                 throw SettingValueError(
                     "'\(text)' is an address that Kubernetes sets for a service of this name",
-                    "set enableServiceLinks: false in the pod, or give the service another name")
+                    "set enableServiceLinks: false in the pod, or give the service another name"
+                )
             }
-            throw SettingValueError("'\(text)' is not a whole number", "use a number in \(range.lowerBound)–\(range.upperBound)")
+            throw SettingValueError(
+                "'\(text)' is not a whole number",
+                "use a number in \(range.lowerBound)–\(range.upperBound)"
+            )
         }
         guard range.contains(number) else {
             throw SettingValueError(
-                "\(number) is outside \(range.lowerBound)–\(range.upperBound)", "use a number in that range")
+                "\(number) is outside \(range.lowerBound)–\(range.upperBound)",
+                "use a number in that range"
+            )
         }
         return number
     }

@@ -67,7 +67,9 @@ extension Settings {
     /// Throws everything that is wrong at once: unknown flags, variables and keys (with the nearest known one), values
     /// outside their range, and values that contradict each other.
     package static func resolve(
-        flags: [String], environment: [String: String], file: SettingsFile? = nil
+        flags: [String],
+        environment: [String: String],
+        file: SettingsFile? = nil
     ) throws(SettingsError) -> Settings {
         let table = SettingDefinition.all
         let sources = try SettingsSources(flags: flags, environment: environment, file: file, table: table)

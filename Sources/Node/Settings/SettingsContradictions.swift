@@ -13,9 +13,12 @@ extension Settings {
             problems.append(
                 SettingProblem(
                     subject: "election-min-ms",
-                    cause: "\(electionMin.milliseconds) is less than twice the heartbeat of \(heartbeat.milliseconds) ms, "
+                    cause:
+                        "\(electionMin.milliseconds) is less than twice the heartbeat of \(heartbeat.milliseconds) ms, "
                         + "so one late heartbeat would start an election",
-                    remedy: "use --election-min-ms \(heartbeat.milliseconds * 3) or more"))
+                    remedy: "use --election-min-ms \(heartbeat.milliseconds * 3) or more"
+                )
+            )
         }
         if electionMax <= electionMin {
             problems.append(
@@ -23,7 +26,9 @@ extension Settings {
                     subject: "election-max-ms",
                     cause: "\(electionMax.milliseconds) is not above election-min-ms (\(electionMin.milliseconds)), "
                         + "so nodes would stand for election together",
-                    remedy: "use --election-max-ms \(electionMin.milliseconds * 2)"))
+                    remedy: "use --election-max-ms \(electionMin.milliseconds * 2)"
+                )
+            )
         }
         return problems
     }
@@ -35,7 +40,11 @@ extension Settings {
             for (other, otherPort) in ports[..<index] where otherPort == port {
                 problems.append(
                     SettingProblem(
-                        subject: key, cause: "port \(port) is \(other)'s already", remedy: "give each of the three its own port"))
+                        subject: key,
+                        cause: "port \(port) is \(other)'s already",
+                        remedy: "give each of the three its own port"
+                    )
+                )
             }
         }
         return problems
@@ -47,8 +56,10 @@ extension Settings {
                 ? []
                 : [
                     SettingProblem(
-                        subject: "replicas", cause: "\(replicas) copies need \(replicas) nodes, and peers names none",
-                        remedy: "name all nodes with --peers \(nodeID)=HOST:\(peerPort),…, or use --replicas 1")
+                        subject: "replicas",
+                        cause: "\(replicas) copies need \(replicas) nodes, and peers names none",
+                        remedy: "name all nodes with --peers \(nodeID)=HOST:\(peerPort),…, or use --replicas 1"
+                    )
                 ]
         }
         guard let own = peers.first(where: { $0.name == nodeID }) else {
@@ -56,23 +67,31 @@ extension Settings {
             let suggestion = Suggestion.nearest(to: nodeID, in: names) ?? names.joined(separator: " or ")
             return [
                 SettingProblem(
-                    subject: "peers", cause: "it does not name this node, \(nodeID)",
-                    remedy: "start this node with --node-id \(suggestion), or add \(nodeID)=HOST:\(peerPort) to peers on every node")
+                    subject: "peers",
+                    cause: "it does not name this node, \(nodeID)",
+                    remedy:
+                        "start this node with --node-id \(suggestion), or add \(nodeID)=HOST:\(peerPort) to peers everywhere"
+                )
             ]
         }
         var problems: [SettingProblem] = []
         if replicas > peers.count {
             problems.append(
                 SettingProblem(
-                    subject: "replicas", cause: "\(replicas) copies need \(replicas) nodes, and peers names \(peers.count)",
-                    remedy: "use --replicas \(peers.count), or add nodes to peers"))
+                    subject: "replicas",
+                    cause: "\(replicas) copies need \(replicas) nodes, and peers names \(peers.count)",
+                    remedy: "use --replicas \(peers.count), or add nodes to peers"
+                )
+            )
         }
         if Loopback.contains(host), Loopback.isAddress(own.host), !Loopback.contains(own.host) {
             problems.append(
                 SettingProblem(
                     subject: "host",
                     cause: "peers will look for \(nodeID) at \(own.host), but it would listen on \(host) only",
-                    remedy: "use --host \(own.host) --insecure, or loopback addresses in peers"))
+                    remedy: "use --host \(own.host) --insecure, or loopback addresses in peers"
+                )
+            )
         }
         return problems
     }
@@ -86,13 +105,16 @@ extension Settings {
                 cause: "listening on \(host) would let anyone who reaches it use and join the cluster: "
                     + "this version has neither tokens nor TLS",
                 remedy: "on a network you trust run: \(command)\n    (or set SYNCLINE_INSECURE=true); "
-                    + "otherwise use --host 127.0.0.1")
+                    + "otherwise use --host 127.0.0.1"
+            )
         ]
     }
 }
 
 enum Loopback {
-    static func contains(_ host: String) -> Bool { host == "localhost" || host == "::1" || isIPv4(host, prefix: "127.") }
+    static func contains(_ host: String) -> Bool {
+        host == "localhost" || host == "::1" || isIPv4(host, prefix: "127.")
+    }
 
     /// A numeric address; what a name stands for is not known before it is looked up.
     static func isAddress(_ host: String) -> Bool { host.contains(":") || isIPv4(host, prefix: "") }

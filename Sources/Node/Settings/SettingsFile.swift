@@ -20,7 +20,10 @@ package struct SettingsFile: Sendable, Equatable {
         func failure(_ cause: String) -> SettingsError {
             SettingsError([
                 SettingProblem(
-                    subject: path, cause: cause, remedy: "name a readable file with --config PATH, or leave it out")
+                    subject: path,
+                    cause: cause,
+                    remedy: "name a readable file with --config PATH, or leave it out"
+                )
             ])
         }
         let data: Data
@@ -62,7 +65,9 @@ package struct SettingsFile: Sendable, Equatable {
                 throw problem("line \(number + 1)", "'\(line)' has no '='", "write key = value, and comments after #")
             }
             var value = line[line.index(after: equals)...].trimmingSpaces
-            if value.count >= 2, value.hasPrefix("\""), value.hasSuffix("\"") { value = String(value.dropFirst().dropLast()) }
+            if value.count >= 2, value.hasPrefix("\""), value.hasSuffix("\"") {
+                value = String(value.dropFirst().dropLast())
+            }
             pairs.append((line[..<equals].trimmingSpaces, value))
         }
         return pairs
@@ -77,7 +82,11 @@ package struct SettingsFile: Sendable, Equatable {
         }
         var pairs: [(String, String)] = []
         guard root.flatten(into: &pairs, prefix: "") else {
-            throw problem("the text", "it holds a null or a list of objects", "use text, numbers, booleans and lists of text")
+            throw problem(
+                "the text",
+                "it holds a null or a list of objects",
+                "use text, numbers, booleans and lists of text"
+            )
         }
         return pairs.sorted { $0.0 < $1.0 }
     }
@@ -123,7 +132,9 @@ private enum JSONSetting: Decodable {
         switch self {
         case .object(let members):
             for (name, value) in members {
-                guard value.flatten(into: &pairs, prefix: prefix.isEmpty ? name : "\(prefix).\(name)") else { return false }
+                guard value.flatten(into: &pairs, prefix: prefix.isEmpty ? name : "\(prefix).\(name)") else {
+                    return false
+                }
             }
             return true
         case .list(let items):

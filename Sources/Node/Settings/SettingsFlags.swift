@@ -13,7 +13,11 @@ struct SettingsFlags {
             guard argument.hasPrefix("--"), argument.count > 2 else {
                 problems.append(
                     SettingProblem(
-                        subject: argument, cause: "it is not a flag", remedy: "write settings as --key value; see --help"))
+                        subject: argument,
+                        cause: "it is not a flag",
+                        remedy: "write settings as --key value; see --help"
+                    )
+                )
                 continue
             }
             var name = String(argument.dropFirst(2))
@@ -28,7 +32,10 @@ struct SettingsFlags {
     }
 
     private mutating func take(
-        _ name: String, _ given: String?, rest: inout ArraySlice<String>, table: [SettingDefinition]
+        _ name: String,
+        _ given: String?,
+        rest: inout ArraySlice<String>,
+        table: [SettingDefinition]
     ) -> SettingProblem? {
         var value = given
         let definition = table.first { $0.key == name }
@@ -43,7 +50,10 @@ struct SettingsFlags {
             let known = table.map(\.key) + ["config"]
             let suggestion = Suggestion.nearest(to: name, in: known).map { "did you mean --\($0)? " } ?? ""
             return SettingProblem(
-                subject: "--\(name)", cause: "there is no such flag", remedy: suggestion + "syncline node --help lists all")
+                subject: "--\(name)",
+                cause: "there is no such flag",
+                remedy: suggestion + "syncline node --help lists all"
+            )
         }
         if value == nil, definition?.kind == .boolean {
             let isValue = rest.first.map { ["true", "false"].contains($0) } ?? false
@@ -53,7 +63,11 @@ struct SettingsFlags {
         }
         guard let value else {
             let form = definition?.kind.summary ?? "path"
-            return SettingProblem(subject: "--\(name)", cause: "its value is missing", remedy: "write --\(name) with \(form)")
+            return SettingProblem(
+                subject: "--\(name)",
+                cause: "its value is missing",
+                remedy: "write --\(name) with \(form)"
+            )
         }
         if definition == nil { configPath = value } else { values[name] = value }
         return nil

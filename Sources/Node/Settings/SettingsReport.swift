@@ -13,8 +13,8 @@ package enum SettingsReport {
             `syncline config print` shows each value and where it came from; `syncline config check` finds what is wrong
             without starting anything. An unknown flag, `SYNCLINE_…` variable or file key is an error.
 
-            The settings file is named by `--config PATH` or `SYNCLINE_CONFIG`. It is a JSON object (nested objects or dotted
-            keys), or lines of `key = value` with `#` comments. Dots and dashes in its keys mean the same.
+            The settings file is named by `--config PATH` or `SYNCLINE_CONFIG`. It is a JSON object (nested objects or
+            dotted keys), or lines of `key = value` with `#` comments. Dots and dashes in its keys mean the same.
 
             | flag | environment | file key | values | default | meaning |
             |---|---|---|---|---|---|
@@ -22,8 +22,11 @@ package enum SettingsReport {
             """
         for row in SettingDefinition.all {
             let defaultText = row.defaultText.map { "`\($0)`" } ?? "—"
-            let variable = row.isSecret ? "`\(row.environmentName)`, `\(row.environmentName)_FILE`" : "`\(row.environmentName)`"
-            text += "| `\(row.flag)` | \(variable) | `\(row.fileKey)` | \(row.kind.summary) | \(defaultText) | \(row.summary) |\n"
+            let variable =
+                row.isSecret ? "`\(row.environmentName)`, `\(row.environmentName)_FILE`" : "`\(row.environmentName)`"
+            text +=
+                "| `\(row.flag)` | \(variable) | `\(row.fileKey)` | \(row.kind.summary) | \(defaultText) | "
+                + "\(row.summary) |\n"
         }
         return text
     }

@@ -31,7 +31,8 @@ struct SettingsResolution {
     }
 
     private static func text(
-        of definition: SettingDefinition, in sources: SettingsSources
+        of definition: SettingDefinition,
+        in sources: SettingsSources
     ) throws(SettingValueError) -> (String?, SettingOrigin) {
         let found = sources.lookup(definition)
         if definition.isSecret, let (path, variable) = sources.secretPath(definition) {
@@ -46,7 +47,8 @@ struct SettingsResolution {
 
     /// The first line of a secret's file, without the line end that editors add.
     private static func secret(at path: String, _ variable: String) throws(SettingValueError) -> String {
-        guard let data = try? Data(contentsOf: URL(filePath: path)), let text = String(data: data, encoding: .utf8) else {
+        guard let data = try? Data(contentsOf: URL(filePath: path)), let text = String(data: data, encoding: .utf8)
+        else {
             throw SettingValueError("the file \(path) cannot be read", "make \(variable) name a readable file")
         }
         return text.trimmingSpaces
@@ -75,12 +77,16 @@ struct SettingsResolution {
     }
 
     private mutating func replaceDefault(_ key: String, with value: SettingValue, text: String, from source: String) {
-        guard let index = resolved.firstIndex(where: { $0.definition.key == key }), resolved[index].origin == .default else {
+        guard let index = resolved.firstIndex(where: { $0.definition.key == key }), resolved[index].origin == .default
+        else {
             return
         }
         values[key] = value
         resolved[index] = ResolvedSetting(
-            definition: resolved[index].definition, text: text, origin: .derived(from: source))
+            definition: resolved[index].definition,
+            text: text,
+            origin: .derived(from: source)
+        )
     }
 
     func integer(_ key: String) -> Int? {

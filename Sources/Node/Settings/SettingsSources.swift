@@ -14,7 +14,9 @@ struct SettingsSources {
     private let variables: [String: String]
 
     init(
-        flags arguments: [String], environment variables: [String: String], file: SettingsFile?,
+        flags arguments: [String],
+        environment variables: [String: String],
+        file: SettingsFile?,
         table: [SettingDefinition]
     ) throws(SettingsError) {
         var problems: [SettingProblem] = []
@@ -59,14 +61,18 @@ struct SettingsSources {
 
     private func text(_ provider: any ConfigProvider, _ key: AbsoluteConfigKey) -> String? {
         // Text is asked for as text, which no provider of text refuses.
-        guard let content = try? provider.value(forKey: key, type: .string).value?.content, case .string(let text) = content
+        guard let content = try? provider.value(forKey: key, type: .string).value?.content,
+            case .string(let text) = content
         else { return nil }
         return text
     }
 
     private static func provider(_ name: String, _ pairs: [(String, String)]) -> InMemoryProvider {
         let values = pairs.map { key, value in
-            (AbsoluteConfigKey(key.split(separator: "-").map(String.init)), ConfigValue(.string(value), isSecret: false))
+            (
+                AbsoluteConfigKey(key.split(separator: "-").map(String.init)),
+                ConfigValue(.string(value), isSecret: false)
+            )
         }
         return InMemoryProvider(name: name, values: Dictionary(values) { _, last in last })
     }
@@ -77,19 +83,25 @@ struct SettingsSources {
         "SYNCLINE_OUTPUT", "SYNCLINE_STRICT",
     ]
 
-    private static func unknownVariables(_ variables: [String: String], table: [SettingDefinition]) -> [SettingProblem] {
-        let known = table.map(\.environmentName) + table.filter(\.isSecret).map { $0.environmentName + "_FILE" } + foreign
+    private static func unknownVariables(_ variables: [String: String], table: [SettingDefinition]) -> [SettingProblem]
+    {
+        let known =
+            table.map(\.environmentName) + table.filter(\.isSecret).map { $0.environmentName + "_FILE" } + foreign
         return variables.keys.sorted().filter { $0.hasPrefix("SYNCLINE_") }.compactMap { name in
             guard !known.contains(name), !isServiceLink(name, variables[name] ?? "") else { return nil }
             if name.hasSuffix("_FILE"), known.contains(String(name.dropLast(5))) {
                 return SettingProblem(
-                    subject: name, cause: "only secrets can be read from a file, and this is none",
-                    remedy: "set \(name.dropLast(5)) itself")
+                    subject: name,
+                    cause: "only secrets can be read from a file, and this is none",
+                    remedy: "set \(name.dropLast(5)) itself"
+                )
             }
             let suggestion = Suggestion.nearest(to: name, in: known).map { "did you mean \($0)? " } ?? ""
             return SettingProblem(
-                subject: name, cause: "no setting has this variable",
-                remedy: "\(suggestion)unset it, or see syncline config docs")
+                subject: name,
+                cause: "no setting has this variable",
+                remedy: "\(suggestion)unset it, or see syncline config docs"
+            )
         }
     }
 
@@ -104,15 +116,19 @@ struct SettingsSources {
     }
 
     private static func unknownKeys(
-        _ entries: [(key: String, written: String, value: String)], path: String, table: [SettingDefinition]
+        _ entries: [(key: String, written: String, value: String)],
+        path: String,
+        table: [SettingDefinition]
     ) -> [SettingProblem] {
         entries.compactMap { entry in
             guard !table.contains(where: { $0.key == entry.key }) else { return nil }
             let nearest = Suggestion.nearest(to: entry.key, in: table.map(\.key))
             let suggestion = nearest.map { "did you mean \($0.replacing("-", with: "."))? " } ?? ""
             return SettingProblem(
-                subject: "\(entry.written) in \(path)", cause: "no setting has this key",
-                remedy: "\(suggestion)remove it, or see syncline config docs")
+                subject: "\(entry.written) in \(path)",
+                cause: "no setting has this key",
+                remedy: "\(suggestion)remove it, or see syncline config docs"
+            )
         }
     }
 }

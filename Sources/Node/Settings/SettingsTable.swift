@@ -7,11 +7,17 @@ extension SettingDefinition {
     private static let identity: [SettingDefinition] = [
         .init("node-id", .nodeName, default: "node-0", "This node's name: unique in the cluster and never changed."),
         .init(
-            "peers", .peers, default: nil,
-            "Every node of the cluster, this one included, with its peer address; empty means a cluster of one."),
+            "peers",
+            .peers,
+            default: nil,
+            "Every node of the cluster, this one included, with its peer address; empty means a cluster of one."
+        ),
         .init(
-            "cluster-id", .hexadecimal(bytes: 16), default: nil,
-            "Identity checked whenever two nodes connect; by default random, made up once and kept on disk."),
+            "cluster-id",
+            .hexadecimal(bytes: 16),
+            default: nil,
+            "Identity checked whenever two nodes connect; by default random, made up once and kept on disk."
+        ),
         .init("shards", .integer(1...1024), default: "16", "Raft groups; chosen when the cluster is first started."),
         .init("replicas", .integer(1...9), default: "3", "Copies of each shard; at most the number of nodes."),
     ]
@@ -21,66 +27,117 @@ extension SettingDefinition {
         .init("client-port", .integer(1...65535), default: "7700", "Port of the Redis protocol."),
         .init("http-port", .integer(1...65535), default: "7701", "Port of HTTP: API, health, metrics."),
         .init(
-            "peer-port", .integer(1...65535), default: "7702",
-            "Port for the other nodes; by default the port of this node's entry in `peers`."),
+            "peer-port",
+            .integer(1...65535),
+            default: "7702",
+            "Port for the other nodes; by default the port of this node's entry in `peers`."
+        ),
         .init(
-            "insecure", .boolean, default: "false",
-            "Listen beyond loopback although clients and peers are not yet authenticated or encrypted."),
+            "insecure",
+            .boolean,
+            default: "false",
+            "Listen beyond loopback although clients and peers are not yet authenticated or encrypted."
+        ),
         .init("loops", .integer(0...64), default: "0", "Event loops; 0 means one for each core."),
-        .init("request-timeout-ms", .integer(10...600_000), default: "5000", "How long a request may look for an answer."),
+        .init(
+            "request-timeout-ms",
+            .integer(10...600_000),
+            default: "5000",
+            "How long a request may look for an answer."
+        ),
     ]
 
     private static let raft: [SettingDefinition] = [
         .init("heartbeat-ms", .integer(5...10_000), default: "50", "Time between a leader's heartbeats."),
         .init(
-            "election-min-ms", .integer(20...60_000), default: "150",
-            "Shortest election timeout; at least twice `heartbeat-ms`."),
+            "election-min-ms",
+            .integer(20...60_000),
+            default: "150",
+            "Shortest election timeout; at least twice `heartbeat-ms`."
+        ),
         .init("election-max-ms", .integer(25...120_000), default: "300", "Longest election timeout."),
         .init(
-            "lease-reads", .boolean, default: "false",
-            "Answer reads under the leader's lease, without a round to a quorum; trusts clocks to drift less than 10 %."),
+            "lease-reads",
+            .boolean,
+            default: "false",
+            "Answer reads under the leader's lease, without a round to a quorum; trusts clocks to drift less than 10 %."
+        ),
     ]
 
     private static let storage: [SettingDefinition] = [
         .init("data-dir", .text(maximumBytes: 4096), default: "syncline-data", "Folder of the log and snapshots."),
         .init(
-            "wal-mode", .choice(["auto", "inline", "thread"]), default: "auto",
-            "Where the log is synced: at the end of the loop's turn, on a thread of its own, or as measured at start."),
+            "wal-mode",
+            .choice(["auto", "inline", "thread"]),
+            default: "auto",
+            "Where the log is synced: at the end of the loop's turn, on a thread of its own, or as measured at start."
+        ),
         .init(
-            "wal-segment-bytes", .bytes((1 << 20)...(1 << 30)), default: "64MiB", "Size of a preallocated log segment."),
+            "wal-segment-bytes",
+            .bytes((1 << 20)...(1 << 30)),
+            default: "64MiB",
+            "Size of a preallocated log segment."
+        ),
         .init(
-            "snapshot-log-bytes", .bytes((64 << 10)...(16 << 30)), default: "16MiB",
-            "Bytes of a shard's log after which it takes a snapshot and drops what the snapshot covers."),
+            "snapshot-log-bytes",
+            .bytes((64 << 10)...(16 << 30)),
+            default: "16MiB",
+            "Bytes of a shard's log after which it takes a snapshot and drops what the snapshot covers."
+        ),
     ]
 
     private static let limits: [SettingDefinition] = [
         .init(
-            "session-ttl-ms", .integer(1_000...3_600_000), default: "10000",
-            "Time to live of a session whose client names none."),
+            "session-ttl-ms",
+            .integer(1_000...3_600_000),
+            default: "10000",
+            "Time to live of a session whose client names none."
+        ),
         .init("max-clients", .integer(1...1_000_000), default: "10000", "Client connections; one more is refused."),
         .init(
-            "pipeline-depth", .integer(1...1_000_000), default: "1024",
-            "Unanswered requests of one connection; beyond it the node stops reading from that connection."),
+            "pipeline-depth",
+            .integer(1...1_000_000),
+            default: "1024",
+            "Unanswered requests of one connection; beyond it the node stops reading from that connection."
+        ),
         .init(
-            "idle-timeout-ms", .integer(0...86_400_000), default: "0",
-            "Closes a client connection silent for so long while nothing of it is pending; 0 means never."),
+            "idle-timeout-ms",
+            .integer(0...86_400_000),
+            default: "0",
+            "Closes a client connection silent for so long while nothing of it is pending; 0 means never."
+        ),
         .init(
-            "max-sessions", .integer(1...10_000_000), default: "100000",
-            "Sessions of one namespace; the same on every node."),
+            "max-sessions",
+            .integer(1...10_000_000),
+            default: "100000",
+            "Sessions of one namespace; the same on every node."
+        ),
         .init(
-            "max-locks", .integer(1...100_000_000), default: "1000000",
-            "Locks, semaphores and elections of one namespace; the same on every node."),
+            "max-locks",
+            .integer(1...100_000_000),
+            default: "1000000",
+            "Locks, semaphores and elections of one namespace; the same on every node."
+        ),
         .init(
-            "max-waiters", .integer(1...1_000_000), default: "10000",
-            "Requests waiting for one lock, semaphore or election; the same on every node."),
+            "max-waiters",
+            .integer(1...1_000_000),
+            default: "10000",
+            "Requests waiting for one lock, semaphore or election; the same on every node."
+        ),
     ]
 
     private static let logging: [SettingDefinition] = [
         .init(
-            "log-level", .choice(["trace", "debug", "info", "notice", "warning", "error", "critical"]), default: "info",
-            "The least severe level that is logged."),
+            "log-level",
+            .choice(["trace", "debug", "info", "notice", "warning", "error", "critical"]),
+            default: "info",
+            "The least severe level that is logged."
+        ),
         .init(
-            "log-format", .choice(["auto", "text", "json"]), default: "auto",
-            "How log lines are written to standard output; `auto` is text on a terminal and JSON elsewhere."),
+            "log-format",
+            .choice(["auto", "text", "json"]),
+            default: "auto",
+            "How log lines are written to standard output; `auto` is text on a terminal and JSON elsewhere."
+        ),
     ]
 }
