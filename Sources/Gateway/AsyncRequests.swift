@@ -18,7 +18,8 @@ package struct AsyncRequests: Sendable {
 
     /// `port` gives a loop's request port and is called on that loop; `loops` must not be empty.
     package init(
-        loops: [any EventLoop], timeout: Interval = .milliseconds(5_000),
+        loops: [any EventLoop],
+        timeout: Interval = .milliseconds(5_000),
         port: @escaping @Sendable (any EventLoop) -> any RequestPort
     ) {
         invariant(!loops.isEmpty, "AsyncRequests needs an event loop")
@@ -82,16 +83,33 @@ package struct AsyncRequests: Sendable {
         let loop = nextLoop()
         let port = port
         return AsyncStream(bufferingPolicy: .bufferingOldest(bound)) { continuation in
-            loop.execute {
-                let port = port(loop)
-                let handle = port.watch(namespace: namespace, names: names) { event in
-                    if case .dropped = continuation.yield(event) { continuation.finish() }
-                }
-                continuation.onTermination = { _ in
-                    loop.execute { self.port(loop).unwatch(handle) }
+            let watch = Watching()
+            continuation.onTermination = { _ in
+                loop.execute {
+                    let handle = watch.state.withLock { state in
+                        state.hasEnded = true
+                        return state.handle
+                    }
+                    if let handle { port(loop).unwatch(handle) }
                 }
             }
+            loop.execute {
+                guard !watch.state.withLock({ $0.hasEnded }) else { return }
+                let handle = port(loop).watch(namespace: namespace, names: names) { event in
+                    if case .dropped = continuation.yield(event) { continuation.finish() }
+                }
+                watch.state.withLock { $0.handle = handle }
+            }
         }
+    }
+
+    private final class Watching: Sendable {
+        struct State: Sendable {
+            var handle: WatchHandle?
+            var hasEnded = false
+        }
+
+        let state = Mutex(State())
     }
 }
 

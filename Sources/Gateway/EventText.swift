@@ -27,8 +27,13 @@ struct EventText: Equatable, Sendable {
         case .deadlock(let namespace, let cycle, let victim):
             let edge = cycle.first { $0.request == victim }
             self.init(
-                "deadlock", namespace.text, edge?.name.text, edge?.session.name.text, edge?.mode.text,
-                reason: RefusalText.cycle(cycle))
+                "deadlock",
+                namespace.text,
+                edge?.name.text,
+                edge?.session.name.text,
+                edge?.mode.text,
+                reason: RefusalText.cycle(cycle)
+            )
         case .sessionOpened(let session):
             self.init("opened", session.namespace.text, nil, session.name.text)
             kind = "session"
@@ -39,8 +44,13 @@ struct EventText: Equatable, Sendable {
     }
 
     private init(
-        _ event: String, _ namespace: String, _ name: String?, _ session: String? = nil, _ mode: String? = nil,
-        _ token: UInt64? = nil, reason: String? = nil
+        _ event: String,
+        _ namespace: String,
+        _ name: String?,
+        _ session: String? = nil,
+        _ mode: String? = nil,
+        _ token: UInt64? = nil,
+        reason: String? = nil
     ) {
         kind = "lock"
         self.event = event

@@ -30,7 +30,8 @@ package struct RefusalText: Equatable, Sendable {
         case .sessionExists(let id):
             self.init(
                 code: "session_exists",
-                detail: "session '\(id)' is open already with other settings; close it first or choose another id")
+                detail: "session '\(id)' is open already with other settings; close it first or choose another id"
+            )
         case .notHeld(let name):
             self.init(code: "not_held", detail: "the session does not hold '\(name)'; nothing was changed")
         case .reentry(let text): self.init(code: "reentry", detail: text)
@@ -38,7 +39,8 @@ package struct RefusalText: Equatable, Sendable {
             self.init(
                 code: "deadlock",
                 detail: "waiting would never end, so this request was given up: \(Self.cycle(cycle)); "
-                    + "release what you hold and try again")
+                    + "release what you hold and try again"
+            )
         case .limit(let text): self.init(code: "limit", detail: text)
         case .wrongKind(let name, let kind):
             self.init(code: "wrong_kind", detail: "'\(name)' is in use as a \(kind.text); choose another name")
@@ -46,11 +48,14 @@ package struct RefusalText: Equatable, Sendable {
         case .cancelled: self.init(code: "cancelled", detail: "the wait was cancelled; nothing was acquired")
         case .sessionEnded(let end):
             self.init(
-                code: "session_ended", detail: "the session was \(end.text) while the request waited; open a new one")
+                code: "session_ended",
+                detail: "the session was \(end.text) while the request waited; open a new one"
+            )
         case .staleSequence:
             self.init(
                 code: "stale_seq",
-                detail: "the sequence number is older than the results kept for this session; nothing was done now")
+                detail: "the sequence number is older than the results kept for this session; nothing was done now"
+            )
         }
     }
 
@@ -58,6 +63,11 @@ package struct RefusalText: Equatable, Sendable {
     package init?(_ response: Response) {
         switch response {
         case .lock(.refused(let refusal)): self.init(refusal)
+        case .lock(.session(nil)):
+            self.init(
+                code: "no_session",
+                detail: "the session does not exist: it was closed, has expired or was never opened"
+            )
         case .lock: return nil
         case .unavailable(.notDone, let reason):
             self.init(code: "unavailable", detail: "\(reason); nothing was done, try again")
@@ -65,7 +75,8 @@ package struct RefusalText: Equatable, Sendable {
             self.init(
                 code: "unknown",
                 detail:
-                    "\(reason); the outcome is unknown: ask again with the same sequence number, or look at the state")
+                    "\(reason); the outcome is unknown: ask again with the same sequence number, or look at the state"
+            )
         case .busy(let reason): self.init(code: "busy", detail: "\(reason); nothing was done, try again shortly")
         }
     }

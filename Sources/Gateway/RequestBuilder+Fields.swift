@@ -16,6 +16,9 @@ extension RequestBuilder {
         guard !text.utf8.contains(UInt8(ascii: "/")) else {
             throw .notAllowed(.namespace, reason: "it contains a slash")
         }
+        guard text.utf8.count <= RequestLimits.namespaceBytes else {
+            throw .tooLong(.namespace, limit: RequestLimits.namespaceBytes)
+        }
         return try name(text, .namespace)
     }
 
@@ -43,8 +46,8 @@ extension RequestBuilder {
         return try sessionID(hasPrefix || isPlainDefault ? id : "\(space.text)/\(id)", .id)
     }
 
-    static func text(_ text: String, _ field: Field) throws(BadRequest) -> String {
-        guard text.utf8.count <= RequestLimits.textBytes else { throw .tooLong(field, limit: RequestLimits.textBytes) }
+    static func text(_ text: String, _ field: Field, limit: Int) throws(BadRequest) -> String {
+        guard text.utf8.count <= limit else { throw .tooLong(field, limit: limit) }
         return text
     }
 
@@ -59,7 +62,10 @@ extension RequestBuilder {
         guard let value else { return 0 }
         guard RequestLimits.priority.contains(value) else {
             throw .outOfRange(
-                .priority, low: RequestLimits.priority.lowerBound, high: RequestLimits.priority.upperBound)
+                .priority,
+                low: RequestLimits.priority.lowerBound,
+                high: RequestLimits.priority.upperBound
+            )
         }
         return value
     }
@@ -131,7 +137,7 @@ package enum SessionNaming {
         var low = generator.next()
         var high = generator.next()
         return String(unsafeUninitializedCapacity: 26) { bytes in
-            for index in 0 ..< 26 {
+            for index in 0..<26 {
                 bytes[index] = alphabet[Int(low & 31)]
                 low = low >> 5 | high << 59
                 high >>= 5

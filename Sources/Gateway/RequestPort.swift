@@ -65,8 +65,17 @@ package struct ShardStatus: Sendable, Equatable {
     package var objects: Int
 
     package init(
-        shard: ShardID, role: String, term: UInt64, leader: String?, replicas: [String], firstIndex: UInt64,
-        lastIndex: UInt64, commitIndex: UInt64, appliedIndex: UInt64, sessions: Int, objects: Int
+        shard: ShardID,
+        role: String,
+        term: UInt64,
+        leader: String?,
+        replicas: [String],
+        firstIndex: UInt64,
+        lastIndex: UInt64,
+        commitIndex: UInt64,
+        appliedIndex: UInt64,
+        sessions: Int,
+        objects: Int
     ) {
         self.shard = shard
         self.role = role
@@ -93,7 +102,12 @@ package struct MemberStatus: Sendable, Equatable {
     package var isConnected: Bool
 
     package init(
-        name: String, address: String, clientAddress: String?, httpAddress: String?, isSelf: Bool, isConnected: Bool
+        name: String,
+        address: String,
+        clientAddress: String?,
+        httpAddress: String?,
+        isSelf: Bool,
+        isConnected: Bool
     ) {
         self.name = name
         self.address = address
@@ -117,8 +131,15 @@ package struct NodeStatus: Sendable, Equatable {
     package var notReady: [String]
 
     package init(
-        name: String, version: String, clusterID: String, incarnation: UInt64, uptimeMilliseconds: UInt64,
-        dataDirectory: String, members: [MemberStatus], shards: [ShardStatus], notReady: [String]
+        name: String,
+        version: String,
+        clusterID: String,
+        incarnation: UInt64,
+        uptimeMilliseconds: UInt64,
+        dataDirectory: String,
+        members: [MemberStatus],
+        shards: [ShardStatus],
+        notReady: [String]
     ) {
         self.name = name
         self.version = version

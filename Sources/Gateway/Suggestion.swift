@@ -18,10 +18,10 @@ enum Suggestion {
     /// Optimal string alignment distance.
     static func distance(_ left: [UInt8], _ right: [UInt8]) -> Int {
         var beforeLast = [Int](repeating: 0, count: right.count + 1)
-        var last = Array(0 ... right.count)
-        for row in 0 ..< left.count {
+        var last = Array(0...right.count)
+        for row in 0..<left.count {
             var current = [row + 1] + [Int](repeating: 0, count: right.count)
-            for column in 0 ..< right.count {
+            for column in 0..<right.count {
                 let cost = left[row] == right[column] ? 0 : 1
                 var best = min(current[column] + 1, last[column + 1] + 1, last[column] + cost)
                 if row > 0, column > 0, left[row] == right[column - 1], left[row - 1] == right[column] {

@@ -48,7 +48,7 @@ package struct RESPCommand: Sendable, Equatable {
 
     /// All arguments as bytes; for tests and slow paths.
     package var arguments: [[UInt8]] {
-        withArguments { arguments in (0 ..< arguments.count).map { [UInt8](arguments[$0]) } }
+        withArguments { arguments in (0..<arguments.count).map { [UInt8](arguments[$0]) } }
     }
 }
 
@@ -68,6 +68,6 @@ package struct RESPArguments {
     @inlinable
     package subscript(index: Int) -> UnsafeRawBufferPointer {
         let slot = slots[index]
-        return UnsafeRawBufferPointer(rebasing: bytes[slot.offset ..< slot.offset + slot.count])
+        return UnsafeRawBufferPointer(rebasing: bytes[slot.offset..<slot.offset + slot.count])
     }
 }

@@ -2,24 +2,28 @@
 import NIOCore
 
 extension RESPCommandParser {
-    enum Inline {
-        case incomplete
-        /// A blank line.
-        case empty
-        case command(RESPCommand)
-    }
-
-    /// A line of words as a person types them. `position` is left behind the line.
-    mutating func readInline() throws(RESPError) -> Inline {
-        guard let end = try lineEnd() else { return .incomplete }
-        let line = buffer.withUnsafeReadableBytes { bytes in [UInt8](bytes[position ..< end.text]) }
-        position = end.next
+    /// A line of words as a person types them, without any when the line is blank; nil when it is not whole.
+    /// `position` is left behind the line.
+    mutating func readInline() throws(RESPError) -> RESPCommand? {
+        let held = buffer
+        let found: Result<[UInt8]?, RESPError> = held.withUnsafeReadableBytes { bytes in
+            do throws(RESPError) {
+                guard let end = try lineEnd(bytes) else { return .success(nil) }
+                let line = [UInt8](bytes[position..<end.text])
+                position = end.next
+                return .success(line)
+            } catch {
+                return .failure(error)
+            }
+        }
+        guard let line = try found.get() else { return nil }
         var words = InlineWords(line: line)
         try words.split()
-        guard let first = words.slots.first else { return .empty }
-        let name = Array(words.text[first.offset ..< first.offset + first.count])
-        if Self.isHTTP(verb: name, line: line) { throw .httpRequest }
-        return .command(RESPCommand(buffer: ByteBuffer(bytes: words.text), slots: words.slots))
+        if let first = words.slots.first {
+            let name = Array(words.text[first.offset..<first.offset + first.count])
+            if Self.isHTTP(verb: name, line: line) { throw .httpRequest }
+        }
+        return RESPCommand(buffer: ByteBuffer(bytes: words.text), slots: words.slots)
     }
 
     /// `GET` is a command too, so a verb counts only when the line ends like a request line. `POST` and `Host:` are
@@ -110,13 +114,13 @@ private struct InlineWords {
         }
     }
 
-    private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09 ... 0x0d).contains(byte) || byte == 0 }
+    private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0d).contains(byte) || byte == 0 }
 
     private static func hexDigit(_ byte: UInt8) -> UInt8? {
         switch byte {
-        case 0x30 ... 0x39: byte - 0x30
-        case 0x41 ... 0x46: byte - 0x41 + 10
-        case 0x61 ... 0x66: byte - 0x61 + 10
+        case 0x30...0x39: byte - 0x30
+        case 0x41...0x46: byte - 0x41 + 10
+        case 0x61...0x66: byte - 0x61 + 10
         default: nil
         }
     }

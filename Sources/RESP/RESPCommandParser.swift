@@ -42,35 +42,52 @@ package struct RESPCommandParser {
     /// What the argument being received needs in all, so that a long one grows its storage once.
     private var needed: Int { bulkLength.map { position + $0 + 2 } ?? 0 }
 
+    private enum Step {
+        case incomplete
+        /// What was read is no command and can be dropped.
+        case skip
+        case command
+        case inline
+    }
+
     /// The next whole command, or nil when more bytes are needed.
     package mutating func next() throws(RESPError) -> RESPCommand? {
         while true {
-            if remaining != nil {
-                guard try readArguments() else { return nil }
-                return takeCommand()
+            // One look at the bytes per command; the second reference lets the scan change this parser meanwhile.
+            let held = buffer
+            let step: Result<Step, RESPError> = held.withUnsafeReadableBytes { bytes in
+                do throws(RESPError) {
+                    return .success(try scan(bytes))
+                } catch {
+                    return .failure(error)
+                }
             }
-            guard let first = buffer.getInteger(at: buffer.readerIndex, as: UInt8.self) else { return nil }
-            if first == UInt8(ascii: "*") {
-                guard let count = try readHeader(invalid: .invalidArgumentCount) else { return nil }
-                guard count <= limits.arguments else { throw .tooManyArguments(limit: limits.arguments) }
-                if count <= 0 {
-                    skip()
-                } else {
-                    remaining = count
-                    slots.removeAll(keepingCapacity: false)
-                    slots.reserveCapacity(min(count, 16))
-                }
-            } else {
-                if first == 0x16 { throw .tlsHandshake }
-                switch try readInline() {
-                case .incomplete: return nil
-                case .empty: skip()
-                case .command(let command):
-                    skip()
-                    return command
-                }
+            switch try step.get() {
+            case .incomplete: return nil
+            case .skip: skip()
+            case .command: return takeCommand()
+            case .inline:
+                guard let command = try readInline() else { return nil }
+                skip()
+                if !command.slots.isEmpty { return command }
             }
         }
+    }
+
+    private mutating func scan(_ bytes: UnsafeRawBufferPointer) throws(RESPError) -> Step {
+        if remaining == nil {
+            guard let first = bytes.first else { return .incomplete }
+            guard first == UInt8(ascii: "*") else {
+                if first == 0x16 { throw .tlsHandshake }
+                return .inline
+            }
+            guard let count = try readHeader(bytes, invalid: .invalidArgumentCount) else { return .incomplete }
+            guard count <= limits.arguments else { throw .tooManyArguments(limit: limits.arguments) }
+            if count <= 0 { return .skip }
+            remaining = count
+            slots.reserveCapacity(min(count, 16))
+        }
+        return try readArguments(bytes) ? .command : .incomplete
     }
 
     private mutating func takeCommand() -> RESPCommand? {
@@ -92,14 +109,12 @@ package struct RESPCommandParser {
     }
 
     /// True when all arguments have arrived.
-    private mutating func readArguments() throws(RESPError) -> Bool {
+    private mutating func readArguments(_ bytes: UnsafeRawBufferPointer) throws(RESPError) -> Bool {
         while let left = remaining, left > 0 {
             if bulkLength == nil {
-                guard let byte = buffer.getInteger(at: buffer.readerIndex + position, as: UInt8.self) else {
-                    return false
-                }
-                guard byte == UInt8(ascii: "$") else { throw .expectedBulk(got: byte) }
-                guard let length = try readHeader(invalid: .invalidBulkLength) else { return false }
+                guard position < bytes.count else { return false }
+                guard bytes[position] == UInt8(ascii: "$") else { throw .expectedBulk(got: bytes[position]) }
+                guard let length = try readHeader(bytes, invalid: .invalidBulkLength) else { return false }
                 guard length >= 0 else { throw .invalidBulkLength }
                 guard length <= limits.bulkBytes else { throw .bulkTooLong(limit: limits.bulkBytes) }
                 guard position + length <= limits.commandBytes else {
@@ -107,11 +122,11 @@ package struct RESPCommandParser {
                 }
                 bulkLength = length
             }
-            guard let length = bulkLength, buffer.readableBytes >= position + length + 2 else { return false }
-            let end = buffer.readerIndex + position + length
-            guard buffer.getInteger(at: end, as: UInt16.self) == 0x0d0a else { throw .missingLineEnd }
+            guard let length = bulkLength, bytes.count >= position + length + 2 else { return false }
+            let end = position + length
+            guard bytes[end] == 0x0d, bytes[end + 1] == 0x0a else { throw .missingLineEnd }
             slots.append(RESPCommand.Slot(offset: position, count: length))
-            position += length + 2
+            position = end + 2
             searched = position
             bulkLength = nil
             remaining = left - 1
@@ -120,32 +135,27 @@ package struct RESPCommandParser {
     }
 
     /// The number of a `*` or `$` line at `position`, which moves past the line; nil when the line is not whole.
-    private mutating func readHeader(invalid: RESPError) throws(RESPError) -> Int? {
-        guard let end = try lineEnd() else { return nil }
+    private mutating func readHeader(
+        _ bytes: UnsafeRawBufferPointer,
+        invalid: RESPError
+    ) throws(RESPError) -> Int? {
+        guard let end = try lineEnd(bytes) else { return nil }
         let start = position + 1
-        let number = buffer.withUnsafeReadableBytes { bytes in
-            RESPNumber.parse(UnsafeRawBufferPointer(rebasing: bytes[start ..< max(start, end.text)]))
-        }
-        guard let number else { throw invalid }
+        let digits = UnsafeRawBufferPointer(rebasing: bytes[start..<max(start, end.text)])
+        guard let number = RESPNumber.parse(digits) else { throw invalid }
         position = end.next
         searched = position
         return number
     }
 
     /// The end of the line at `position`: where its text stops and the next line begins. Lines end in LF or CR LF.
-    mutating func lineEnd() throws(RESPError) -> (text: Int, next: Int)? {
-        let from = max(searched, position)
-        let found: (feed: Int, hasReturn: Bool)? = buffer.withUnsafeReadableBytes { bytes in
-            guard from < bytes.count, let feed = bytes[from...].firstIndex(of: 0x0a) else { return nil }
-            return (feed, feed > position && bytes[feed - 1] == 0x0d)
-        }
-        guard let found else {
-            searched = buffer.readableBytes
-            if searched - position > limits.lineBytes { throw .lineTooLong(limit: limits.lineBytes) }
-            return nil
-        }
-        if found.feed - position > limits.lineBytes { throw .lineTooLong(limit: limits.lineBytes) }
-        return (found.hasReturn ? found.feed - 1 : found.feed, found.feed + 1)
+    mutating func lineEnd(_ bytes: UnsafeRawBufferPointer) throws(RESPError) -> (text: Int, next: Int)? {
+        var feed = max(searched, position)
+        while feed < bytes.count, bytes[feed] != 0x0a { feed += 1 }
+        searched = feed
+        if feed - position > limits.lineBytes { throw .lineTooLong(limit: limits.lineBytes) }
+        guard feed < bytes.count else { return nil }
+        return (feed > position && bytes[feed - 1] == 0x0d ? feed - 1 : feed, feed + 1)
     }
 }
 

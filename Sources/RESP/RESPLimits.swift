@@ -16,8 +16,12 @@ package struct RESPLimits: Sendable, Equatable {
     package var depth: Int
 
     package init(
-        bulkBytes: Int = 1 << 20, commandBytes: Int = 4 << 20, arguments: Int = 8_192, lineBytes: Int = 64 << 10,
-        elements: Int = 1 << 20, depth: Int = 8
+        bulkBytes: Int = 1 << 20,
+        commandBytes: Int = 4 << 20,
+        arguments: Int = 8_192,
+        lineBytes: Int = 64 << 10,
+        elements: Int = 1 << 20,
+        depth: Int = 8
     ) {
         self.bulkBytes = bulkBytes
         self.commandBytes = commandBytes

@@ -83,7 +83,8 @@ package struct RESPValueParser {
             return .map(
                 stride(from: 0, to: values.count - 1, by: 2).map {
                     RESPValue.Pair(key: values[$0], value: values[$0 + 1])
-                })
+                }
+            )
         case .attribute: return nil
         }
     }

@@ -20,8 +20,12 @@ final class Conversation {
         channel = EmbeddedChannel()
         port = FakePort(eventLoop: channel.embeddedEventLoop, answer: answer)
         let services = RESPServices(
-            configuration: configuration, identity: ServerIdentity(nodeName: "node-0", version: "0.1.0"),
-            administration: FakeAdministration(), observer: observer, logger: Logger(label: "test"))
+            configuration: configuration,
+            identity: ServerIdentity(nodeName: "node-0", version: "0.1.0"),
+            administration: FakeAdministration(),
+            observer: observer,
+            logger: Logger(label: "test")
+        )
         try channel.pipeline.syncOperations.addHandler(RESPConnectionHandler(services: services, port: port))
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 9)).wait()
     }

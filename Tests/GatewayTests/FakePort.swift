@@ -36,7 +36,9 @@ final class FakePort: RequestPort {
     var requests: [Request] { submitted.map(\.request) }
 
     func submit(
-        _ request: Request, timeout: Interval?, completion: @escaping (Response) -> Void
+        _ request: Request,
+        timeout: Interval?,
+        completion: @escaping (Response) -> Void
     ) -> RequestHandle {
         let handle = RequestHandle(UInt64(submitted.count))
         submitted.append(Submitted(handle: handle, request: request, completion: completion))
@@ -72,19 +74,39 @@ struct FakeAdministration: NodeAdministration {
 
     func status() async -> NodeStatus {
         NodeStatus(
-            name: "node-0", version: "0.1.0", clusterID: "c1", incarnation: 1, uptimeMilliseconds: 5_000,
+            name: "node-0",
+            version: "0.1.0",
+            clusterID: "c1",
+            incarnation: 1,
+            uptimeMilliseconds: 5_000,
             dataDirectory: "/data",
             members: [
                 MemberStatus(
-                    name: "node-0", address: "a:7702", clientAddress: nil, httpAddress: nil, isSelf: true,
-                    isConnected: false)
+                    name: "node-0",
+                    address: "a:7702",
+                    clientAddress: nil,
+                    httpAddress: nil,
+                    isSelf: true,
+                    isConnected: false
+                )
             ],
             shards: [
                 ShardStatus(
-                    shard: ShardID(0), role: "leader", term: 2, leader: "node-0", replicas: ["node-0"], firstIndex: 1,
-                    lastIndex: 9, commitIndex: 9, appliedIndex: 9, sessions: 0, objects: 0)
+                    shard: ShardID(0),
+                    role: "leader",
+                    term: 2,
+                    leader: "node-0",
+                    replicas: ["node-0"],
+                    firstIndex: 1,
+                    lastIndex: 9,
+                    commitIndex: 9,
+                    appliedIndex: 9,
+                    sessions: 0,
+                    objects: 0
+                )
             ],
-            notReady: notReady)
+            notReady: notReady
+        )
     }
 
     func transferLeadership(shard: ShardID?, to target: String?) async throws(AdministrationError) -> [ShardID] {

@@ -30,15 +30,22 @@ struct HTTPTests {
     }
 
     private func withServer(
-        _ configuration: HTTPConfiguration = HTTPConfiguration(port: 0), ports: LoopPorts,
-        administration: FakeAdministration = FakeAdministration(), _ body: @escaping @Sendable (Int) async throws -> Void
+        _ configuration: HTTPConfiguration = HTTPConfiguration(port: 0),
+        ports: LoopPorts,
+        administration: FakeAdministration = FakeAdministration(),
+        _ body: @escaping @Sendable (Int) async throws -> Void
     ) async throws {
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         let gateway = HTTPGateway(
-            configuration: configuration, identity: ServerIdentity(nodeName: "node-0", version: "0.1.0"),
-            requests: AsyncRequests(loops: [ports.loop], port: ports.provider), administration: administration,
-            observer: SilentObserver(), logger: logger, metrics: { "syncline_up 1\n" })
+            configuration: configuration,
+            identity: ServerIdentity(nodeName: "node-0", version: "0.1.0"),
+            requests: AsyncRequests(loops: [ports.loop], port: ports.provider),
+            administration: administration,
+            observer: SilentObserver(),
+            logger: logger,
+            metrics: { "syncline_up 1\n" }
+        )
         let (running, source) = AsyncStream<Int>.makeStream()
         let application = gateway.application(group: MultiThreadedEventLoopGroup.singleton) { channel in
             source.yield(channel.localAddress?.port ?? 0)
@@ -63,43 +70,72 @@ struct HTTPTests {
     private func exchange(_ port: Int, _ method: String, _ path: String, _ body: String = "") async throws -> Reply {
         let connection = try await RawConnection(port: port)
         try await connection.send(
-            "\(method) \(path) HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+            "\(method) \(path) HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
+        )
         return Reply(try await connection.untilClosed())
+    }
+
+    /// What the cluster answers in the test below.
+    private static func answer(_ request: Request) -> Response? {
+        switch request {
+        case .command(.openSession(let open)): .lock(.sessionOpened(open.id, ttlMilliseconds: open.ttlMilliseconds))
+        case .command(.acquire(let acquire)) where acquire.items.count > 1:
+            .lock(.granted(tokens: [4, 4], holds: 1))
+        case .command(.acquire(let acquire)) where acquire.items[0].name == "taken":
+            .lock(
+                .notAcquired(holders: [
+                    HolderView(
+                        session: SessionID("t"),
+                        label: "web",
+                        mode: .exclusive,
+                        token: 3,
+                        count: 1,
+                        ageMilliseconds: 9
+                    )
+                ])
+            )
+        case .command(.acquire): .lock(.granted(tokens: [7], holds: 1))
+        case .command(.release): .lock(.released(left: 0))
+        case .renew: .lock(.refused(.noSession(SessionID("n/s"))))
+        case .query(.object, _): .lock(.object(nil))
+        case .query: .unavailable(.unknown, reason: "no leader")
+        default: nil
+        }
     }
 
     @Test("requests reach the cluster and answers come back as JSON")
     func answers() async throws {
-        let ports = try await LoopPorts { request in
-            switch request {
-            case .command(.openSession(let open)): .lock(.sessionOpened(open.id, ttlMilliseconds: open.ttlMilliseconds))
-            case .command(.acquire(let acquire)) where acquire.items.count > 1: .lock(.granted(tokens: [4, 4], holds: 1))
-            case .command(.acquire(let acquire)) where acquire.items[0].name == "taken":
-                .lock(
-                    .notAcquired(holders: [
-                        HolderView(
-                            session: SessionID("t"), label: "web", mode: .exclusive, token: 3, count: 1, ageMilliseconds: 9)
-                    ]))
-            case .command(.acquire): .lock(.granted(tokens: [7], holds: 1))
-            case .command(.release): .lock(.released(left: 0))
-            case .renew: .lock(.refused(.noSession(SessionID("n/s"))))
-            case .query(.object, _): .lock(.object(nil))
-            case .query: .unavailable(.unknown, reason: "no leader")
-            default: nil
-            }
-        }
+        let ports = try await LoopPorts(answer: Self.answer)
         try await withServer(ports: ports) { port in
-            let opened = try await exchange(port, "POST", "/v1/sessions", #"{"id": "x", "namespace": "n", "ttl_ms": 2000}"#)
+            let opened = try await exchange(
+                port,
+                "POST",
+                "/v1/sessions",
+                #"{"id": "x", "namespace": "n", "ttl_ms": 2000}"#
+            )
             #expect(opened.status == 201 && opened.body == "{\"session\":\"n/x\",\"ttl_ms\":2000}\n")
-            let acquired = try await exchange(port, "POST", "/v1/locks/a%2Fb/acquire", #"{"session": "n/x", "mode": "shared"}"#)
+            let acquired = try await exchange(
+                port,
+                "POST",
+                "/v1/locks/a%2Fb/acquire",
+                #"{"session": "n/x", "mode": "shared"}"#
+            )
             #expect(acquired.status == 200 && acquired.body == "{\"token\":7,\"mode\":\"shared\",\"holds\":1}\n")
             let held = try await exchange(port, "POST", "/v1/locks/taken/acquire", #"{"session": "s"}"#)
             #expect(held.status == 409 && held.head.contains("application/problem+json"))
             #expect(held.json?["code"]?.string == "held")
             #expect(held.json?["holders"]?.array?.first?["session"]?.string == "t")
             let all = try await exchange(
-                port, "POST", "/v1/locks/acquire-all", #"{"session": "s", "locks": [{"name": "a"}, {"name": "b", "mode": "shared"}]}"#)
+                port,
+                "POST",
+                "/v1/locks/acquire-all",
+                #"{"session": "s", "locks": [{"name": "a"}, {"name": "b", "mode": "shared"}]}"#
+            )
             #expect(all.json?["locks"]?.array?.count == 2)
-            #expect(try await exchange(port, "POST", "/v1/locks/a/release", #"{"session": "s"}"#).json?["holds"]?.int == 0)
+            #expect(
+                try await exchange(port, "POST", "/v1/locks/a/release", #"{"session": "s"}"#).json?["holds"]?.int == 0
+            )
             let renewed = try await exchange(port, "POST", "/v1/sessions/n%2Fs/renew")
             #expect(renewed.status == 404 && renewed.json?["code"]?.string == "no_session")
             #expect(try await exchange(port, "GET", "/v1/locks/free").json?["code"]?.string == "not_found")
@@ -108,7 +144,11 @@ struct HTTPTests {
             let names = try await ports.with { $0.requests }
             #expect(names.contains(.renew(SessionID("n/s"))))
             #expect(names.contains(.query(.list(namespace: "default", prefix: "a b", cursor: 0, limit: 5), .readIndex)))
-            #expect(names.contains { if case .command(.acquire(let asked)) = $0 { asked.items[0].name == "a/b" } else { false } })
+            #expect(
+                names.contains {
+                    if case .command(.acquire(let asked)) = $0 { asked.items[0].name == "a/b" } else { false }
+                }
+            )
         }
     }
 
@@ -121,12 +161,30 @@ struct HTTPTests {
             ("POST", "/v1/locks/a/acquire", "[]", 400, "bad_request", "field 'body' must be an object"),
             ("POST", "/v1/locks/a/acquire", "{}", 400, "bad_request", "session is required"),
             ("POST", "/v1/locks/a/acquire", #"{"session": 5}"#, 400, "bad_request", "field 'session' must be a string"),
-            ("POST", "/v1/locks/a/acquire", #"{"sesion": "s"}"#, 400, "bad_request", "unknown field 'sesion'; did you mean 'session'?"),
-            ("POST", "/v1/locks/a/acquire", #"{"session": "s", "wait_ms": -1}"#, 400, "bad_request", "value of wait_ms is out of range"),
-            ("POST", "/v1/locks/a/acquire", #"{"session": "s", "wait_ms": 1.5}"#, 400, "bad_request", "'wait_ms' must be an integer"),
-            ("POST", "/v1/locks/a/acquire", #"{"session": "s", "mode": "big"}"#, 400, "bad_request", "'big' is no mode"),
-            ("POST", "/v1/locks/a/acquire", #"{"session": "s", "session": "t"}"#, 400, "bad_request", "'session' is given twice"),
-            ("POST", "/v1/locks/\(String(repeating: "x", count: 513))/acquire", #"{"session": "s"}"#, 400, "bad_request", "name is too long"),
+            (
+                "POST", "/v1/locks/a/acquire", #"{"sesion": "s"}"#, 400, "bad_request",
+                "unknown field 'sesion'; did you mean 'session'?"
+            ),
+            (
+                "POST", "/v1/locks/a/acquire", #"{"session": "s", "wait_ms": -1}"#, 400, "bad_request",
+                "value of wait_ms is out of range"
+            ),
+            (
+                "POST", "/v1/locks/a/acquire", #"{"session": "s", "wait_ms": 1.5}"#, 400, "bad_request",
+                "'wait_ms' must be an integer"
+            ),
+            (
+                "POST", "/v1/locks/a/acquire", #"{"session": "s", "mode": "big"}"#, 400, "bad_request",
+                "'big' is no mode"
+            ),
+            (
+                "POST", "/v1/locks/a/acquire", #"{"session": "s", "session": "t"}"#, 400, "bad_request",
+                "'session' is given twice"
+            ),
+            (
+                "POST", "/v1/locks/\(String(repeating: "x", count: 513))/acquire", #"{"session": "s"}"#, 400,
+                "bad_request", "name is too long"
+            ),
             ("GET", "/v1/locks/%ff", "", 400, "bad_request", "not percent-encoded UTF-8"),
             ("GET", "/v1/locks?limit=many", "", 400, "bad_request", "'limit' must be an integer"),
             ("GET", "/v1/locks?limt=5", "", 400, "bad_request", "did you mean 'limit'?"),
@@ -138,12 +196,17 @@ struct HTTPTests {
         try await withServer(ports: LoopPorts()) { port in
             for (method, path, body, status, code, detail) in cases {
                 let reply = try await exchange(port, method, path, body)
-                #expect(reply.status == status && reply.json?["status"]?.int == Int64(status), "\(method) \(path): \(reply)")
+                #expect(
+                    reply.status == status && reply.json?["status"]?.int == Int64(status),
+                    "\(method) \(path): \(reply)"
+                )
                 #expect(reply.json?["code"]?.string == code, "\(method) \(path): \(reply)")
                 #expect(reply.json?["detail"]?.string?.contains(detail) == true, "\(method) \(path): \(reply)")
                 #expect(reply.head.contains("application/problem+json"))
             }
-            #expect(try await exchange(port, "DELETE", "/v1/locks/a").head.lowercased().contains("\r\nallow: get, head"))
+            #expect(
+                try await exchange(port, "DELETE", "/v1/locks/a").head.lowercased().contains("\r\nallow: get, head")
+            )
         }
     }
 
@@ -157,14 +220,19 @@ struct HTTPTests {
                 #expect(reply.status == 400 && reply.json?["code"]?.string == "malformed_http", "\(reply)")
             }
             let connection = try await RawConnection(port: port)
-            try await connection.send("GET / HTTP/1.1\r\nHost: x\r\nX-Long: \(String(repeating: "x", count: 20_000))\r\n\r\n")
+            try await connection.send(
+                "GET / HTTP/1.1\r\nHost: x\r\nX-Long: \(String(repeating: "x", count: 20_000))\r\n\r\n"
+            )
             #expect(Reply(try await connection.untilClosed()).status == 400)
         }
     }
 
     @Test("the node tells about itself")
     func node() async throws {
-        try await withServer(ports: LoopPorts(), administration: FakeAdministration(notReady: ["shard 3 has no leader"])) { port in
+        try await withServer(
+            ports: LoopPorts(),
+            administration: FakeAdministration(notReady: ["shard 3 has no leader"])
+        ) { port in
             #expect(try await exchange(port, "GET", "/livez").body == "ok\n")
             let ready = try await exchange(port, "GET", "/readyz")
             #expect(ready.status == 503 && ready.json?["detail"]?.string == "shard 3 has no leader")
@@ -187,7 +255,8 @@ struct HTTPTests {
             let connection = try await RawConnection(port: port)
             let body = #"{"session": "s", "wait_ms": "forever"}"#
             try await connection.send(
-                "POST /v1/locks/a/acquire HTTP/1.1\r\nHost: x\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+                "POST /v1/locks/a/acquire HTTP/1.1\r\nHost: x\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
+            )
             try await ports.until { $0.submitted.count == 1 }
             await connection.close()
             try await ports.until { $0.cancelled.count == 1 }
@@ -207,8 +276,12 @@ struct HTTPTests {
                 $0.tell(.sessionEnded(SessionID("n/s"), .expired))
             }
             let text = try await connection.until { $0.contains("event: session") }
-            #expect(text.contains(
-                "event: lock\ndata: {\"event\":\"granted\",\"namespace\":\"n\",\"name\":\"a\",\"session\":\"n/s\",\"mode\":\"shared\",\"token\":5}\n\n"))
+            #expect(
+                text.contains(
+                    "event: lock\ndata: {\"event\":\"granted\",\"namespace\":\"n\",\"name\":\"a\","
+                        + "\"session\":\"n/s\",\"mode\":\"shared\",\"token\":5}\n\n"
+                )
+            )
             await connection.close()
             try await ports.until { $0.watching.isEmpty }
             // A stream and a wait still open must not hold up the server's stop.
@@ -225,8 +298,11 @@ struct HTTPTests {
         let methods = Set(HTTPMethod.allCases.map { $0.rawValue.lowercased() })
         let documented = Set(
             paths.flatMap { path in
-                (path.value.members ?? []).map(\.name).filter(methods.contains).map { "\($0.uppercased()) \(path.name)" }
-            })
+                (path.value.members ?? []).map(\.name).filter(methods.contains).map {
+                    "\($0.uppercased()) \(path.name)"
+                }
+            }
+        )
         let served = Set(HTTPRouteTable.routes.map { "\($0.method.rawValue) \($0.path)" })
         #expect(documented == served)
         #expect(served.count == HTTPRouteTable.routes.count)
@@ -239,7 +315,9 @@ struct HTTPTests {
             #expect(Set(members) == Set(route.body.map(\.json)), "\(route.path)")
         }
         // References lead somewhere.
-        let referenced = OpenAPIDocument.text.split(separator: "\"#/components/").dropFirst().map { $0.prefix { $0 != "\"" } }
+        let referenced = OpenAPIDocument.text.split(separator: "\"#/components/").dropFirst().map {
+            $0.prefix { $0 != "\"" }
+        }
         for reference in Set(referenced) {
             let parts = reference.split(separator: "/").map(String.init)
             #expect(document["components"]?[parts[0]]?[parts[1]] != nil, "\(reference)")
@@ -262,9 +340,12 @@ struct JSONTests {
     func roundTrip() throws {
         let value = JSONValue.object(
             ("a", .array([.null, .bool(true), .integer(-5), .unsigned(.max), .double(1.5)])),
-            ("é\"\\\n\u{1}", .string("😀/\t")), ("o", .object([])))
+            ("é\"\\\n\u{1}", .string("😀/\t")),
+            ("o", .object([]))
+        )
         #expect(try JSONParser.parse(value.text) == value)
-        #expect(try JSONParser.parse(#" [ "\u00e9\ud83d\ude00\/" , 1e2 ] "#) == .array([.string("é😀/"), .double(100)]))
+        let escaped = #" [ "\u00e9\ud83d\ude00\/" , 1e2 ] "#
+        #expect(try JSONParser.parse(escaped) == .array([.string("é😀/"), .double(100)]))
     }
 
     @Test("suggestions are near, or none")

@@ -33,7 +33,9 @@ final class LoopPorts: Sendable {
     func until(_ condition: @escaping @Sendable (FakePort) -> Bool) async throws {
         let deadline = NIODeadline.now() + .seconds(20)
         while try await !with(condition) {
-            guard NIODeadline.now() < deadline else { throw RawConnection.TimedOut(received: "the port did not get there") }
+            guard NIODeadline.now() < deadline else {
+                throw RawConnection.TimedOut(received: "the port did not get there")
+            }
         }
     }
 }

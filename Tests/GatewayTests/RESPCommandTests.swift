@@ -13,78 +13,112 @@ import Testing
 struct RESPCommandTests {
     private let session = SessionID("s")
 
+    private static let requestCases: [(String, Request)] = [
+        (
+            "lock.acquire a WAIT FOREVER MODE shared SESSION s PRIORITY -3 SEQ 9",
+            .command(
+                .acquire(
+                    Acquire(
+                        session: SessionID("s"),
+                        items: [.init(name: "a", mode: .shared)],
+                        wait: .forever,
+                        priority: -3,
+                        sequence: 9
+                    )
+                )
+            )
+        ),
+        ("LOCK.ACQUIREALL SESSION s WAIT 5 wait exclusive b SHARED", .command(.cancel(.internal))),
+        (
+            "LOCK.ACQUIREALL SESSION s WAIT 5 a exclusive b SHARED",
+            .command(
+                .acquire(
+                    Acquire(
+                        session: SessionID("s"),
+                        items: [.init(name: "a", mode: .exclusive), .init(name: "b", mode: .shared)],
+                        wait: .milliseconds(5)
+                    )
+                )
+            )
+        ),
+        (
+            "LOCK.CONVERT a SESSION s MODE UPDATE",
+            .command(.convert(Convert(session: SessionID("s"), name: "a", mode: .update)))
+        ),
+        (
+            "LOCK.RELEASE a SESSION s SEQ 2",
+            .command(.release(Release(session: SessionID("s"), name: "a", sequence: 2)))
+        ),
+        ("LOCK.INFO a", .query(.object(namespace: "default", name: "a"), .readIndex)),
+        (
+            "LOCK.LIST PREFIX p CURSOR 5 COUNT 7 NAMESPACE n",
+            .query(.list(namespace: "n", prefix: "p", cursor: 5, limit: 7), .readIndex)
+        ),
+        ("LOCK.CHECK a TOKEN 12", .query(.check(namespace: "default", name: "a", token: 12), .readIndex)),
+        ("LOCK.BREAK a REASON stuck NAMESPACE n", .command(.breakLock(namespace: "n", name: "a", reason: "stuck"))),
+        (
+            "SEMAPHORE.ACQUIRE a SESSION s LIMIT 5 PERMITS 2",
+            .command(
+                .acquire(
+                    Acquire(
+                        session: SessionID("s"),
+                        kind: .semaphore,
+                        items: [.init(name: "a", mode: .exclusive)],
+                        permits: 2,
+                        limit: 5
+                    )
+                )
+            )
+        ),
+        (
+            "SEMAPHORE.RELEASE a SESSION s PERMITS 2",
+            .command(.release(Release(session: SessionID("s"), kind: .semaphore, name: "a", permits: 2)))
+        ),
+        (
+            "ELECTION.CAMPAIGN a SESSION s VALUE me WAIT 1",
+            .command(
+                .acquire(
+                    Acquire(
+                        session: SessionID("s"),
+                        kind: .election,
+                        items: [.init(name: "a", mode: .exclusive)],
+                        wait: .milliseconds(1),
+                        value: Array("me".utf8)
+                    )
+                )
+            )
+        ),
+        ("ELECTION.LEADER a", .query(.electionLeader(namespace: "default", name: "a"), .readIndex)),
+        (
+            "ELECTION.RESIGN a SESSION s",
+            .command(.release(Release(session: SessionID("s"), kind: .election, name: "a")))
+        ),
+        (
+            "SESSION.OPEN ID x TTL 2000 LABEL l OWNER o LOCKDELAY 3 NAMESPACE n",
+            .command(
+                .openSession(
+                    OpenSession(
+                        id: SessionID("n/x"),
+                        ttlMilliseconds: 2_000,
+                        label: "l",
+                        owner: "o",
+                        lockDelayMilliseconds: 3
+                    )
+                )
+            )
+        ),
+        (
+            "SESSION.OPEN ID n/x NAMESPACE n",
+            .command(.openSession(OpenSession(id: SessionID("n/x"), ttlMilliseconds: 10_000)))
+        ),
+        ("SESSION.RENEW s", .renew(SessionID("s"))), ("SESSION.CLOSE s", .command(.closeSession(SessionID("s")))),
+        ("SESSION.INFO s", .query(.session(SessionID("s")), .readIndex)),
+        ("SESSION.LIST COUNT 3", .query(.sessions(namespace: "default", cursor: 0, limit: 3), .readIndex)),
+    ]
+
     @Test("commands become the requests they stand for")
     func requests() throws {
-        let cases: [(String, Request)] = [
-            (
-                "lock.acquire a WAIT FOREVER MODE shared SESSION s PRIORITY -3 SEQ 9",
-                .command(
-                    .acquire(
-                        Acquire(
-                            session: session, items: [.init(name: "a", mode: .shared)], wait: .forever, priority: -3,
-                            sequence: 9)))
-            ),
-            ("LOCK.ACQUIREALL SESSION s WAIT 5 wait exclusive b SHARED", .command(.cancel(.internal))),
-            (
-                "LOCK.ACQUIREALL SESSION s WAIT 5 a exclusive b SHARED",
-                .command(
-                    .acquire(
-                        Acquire(
-                            session: session,
-                            items: [.init(name: "a", mode: .exclusive), .init(name: "b", mode: .shared)],
-                            wait: .milliseconds(5))))
-            ),
-            (
-                "LOCK.CONVERT a SESSION s MODE UPDATE",
-                .command(.convert(Convert(session: session, name: "a", mode: .update)))
-            ),
-            ("LOCK.RELEASE a SESSION s SEQ 2", .command(.release(Release(session: session, name: "a", sequence: 2)))),
-            ("LOCK.INFO a", .query(.object(namespace: "default", name: "a"), .readIndex)),
-            (
-                "LOCK.LIST PREFIX p CURSOR 5 COUNT 7 NAMESPACE n",
-                .query(.list(namespace: "n", prefix: "p", cursor: 5, limit: 7), .readIndex)
-            ),
-            ("LOCK.CHECK a TOKEN 12", .query(.check(namespace: "default", name: "a", token: 12), .readIndex)),
-            ("LOCK.BREAK a REASON stuck NAMESPACE n", .command(.breakLock(namespace: "n", name: "a", reason: "stuck"))),
-            (
-                "SEMAPHORE.ACQUIRE a SESSION s LIMIT 5 PERMITS 2",
-                .command(
-                    .acquire(
-                        Acquire(
-                            session: session, kind: .semaphore, items: [.init(name: "a", mode: .exclusive)], permits: 2,
-                            limit: 5)))
-            ),
-            (
-                "SEMAPHORE.RELEASE a SESSION s PERMITS 2",
-                .command(.release(Release(session: session, kind: .semaphore, name: "a", permits: 2)))
-            ),
-            (
-                "ELECTION.CAMPAIGN a SESSION s VALUE me WAIT 1",
-                .command(
-                    .acquire(
-                        Acquire(
-                            session: session, kind: .election, items: [.init(name: "a", mode: .exclusive)],
-                            wait: .milliseconds(1), value: Array("me".utf8))))
-            ),
-            ("ELECTION.LEADER a", .query(.electionLeader(namespace: "default", name: "a"), .readIndex)),
-            ("ELECTION.RESIGN a SESSION s", .command(.release(Release(session: session, kind: .election, name: "a")))),
-            (
-                "SESSION.OPEN ID x TTL 2000 LABEL l OWNER o LOCKDELAY 3 NAMESPACE n",
-                .command(
-                    .openSession(
-                        OpenSession(
-                            id: SessionID("n/x"), ttlMilliseconds: 2_000, label: "l", owner: "o",
-                            lockDelayMilliseconds: 3)))
-            ),
-            (
-                "SESSION.OPEN ID n/x NAMESPACE n",
-                .command(.openSession(OpenSession(id: SessionID("n/x"), ttlMilliseconds: 10_000)))
-            ),
-            ("SESSION.RENEW s", .renew(session)), ("SESSION.CLOSE s", .command(.closeSession(session))),
-            ("SESSION.INFO s", .query(.session(session), .readIndex)),
-            ("SESSION.LIST COUNT 3", .query(.sessions(namespace: "default", cursor: 0, limit: 3), .readIndex)),
-        ]
-        for (line, expected) in cases {
+        for (line, expected) in Self.requestCases {
             let talk = try Conversation()
             let answer = try talk.send(line + "\r\n")
             if case .command(.cancel) = expected {
@@ -203,14 +237,17 @@ struct RESPCommandTests {
     @Test("answers have the shapes of both protocol versions")
     func shapes() throws {
         let view = ObjectView(
-            namespace: "default", name: "a", kind: .lock,
-            holders: [HolderView(session: session, label: "l", mode: .shared, token: 4, count: 1, ageMilliseconds: 10)])
+            namespace: "default",
+            name: "a",
+            kind: .lock,
+            holders: [HolderView(session: session, label: "l", mode: .shared, token: 4, count: 1, ageMilliseconds: 10)]
+        )
         let two = try Conversation { _ in .lock(.object(view)) }
-        #expect(try two.send("LOCK.INFO a\r\n").hasPrefix("*16\r\n$9\r\nnamespace\r\n$7\r\ndefault\r\n"))
+        #expect(try two.send("LOCK.INFO a\r\n").hasPrefix("*20\r\n$9\r\nnamespace\r\n$7\r\ndefault\r\n"))
         let three = try Conversation { _ in .lock(.object(view)) }
         #expect(try three.command("HELLO", "3", "SETNAME", "me").hasPrefix("%7\r\n$6\r\nserver\r\n$8\r\nsyncline\r\n"))
         let info = try three.send("LOCK.INFO a\r\n")
-        #expect(info.hasPrefix("%8\r\n"))
+        #expect(info.hasPrefix("%10\r\n"))
         #expect(info.contains("$7\r\nholders\r\n*1\r\n%6\r\n$7\r\nsession\r\n$1\r\ns\r\n"))
         #expect(try three.command("CLIENT", "GETNAME") == "$2\r\nme\r\n")
 
@@ -229,13 +266,15 @@ struct RESPCommandTests {
         #expect(try talk.command("LOCK.WATCH", "a", "b", "a") == ":2\r\n")
         #expect(talk.port.watching.map(\.names) == [["a"], ["b"]])
         talk.port.watching[0].sink(
-            .granted(namespace: "default", name: "a", session: session, mode: .exclusive, token: 5))
+            .granted(namespace: "default", name: "a", session: session, mode: .exclusive, token: 5)
+        )
         talk.port.watching[0].sink(.broken(namespace: "default", name: "a", reason: "stuck"))
         #expect(
             try talk.received()
                 == ">7\r\n$4\r\nlock\r\n$7\r\ngranted\r\n"
                 + "$7\r\ndefault\r\n$1\r\na\r\n$1\r\ns\r\n$9\r\nexclusive\r\n:5\r\n"
-                + ">8\r\n$4\r\nlock\r\n$6\r\nbroken\r\n$7\r\ndefault\r\n$1\r\na\r\n_\r\n_\r\n_\r\n$5\r\nstuck\r\n")
+                + ">8\r\n$4\r\nlock\r\n$6\r\nbroken\r\n$7\r\ndefault\r\n$1\r\na\r\n_\r\n_\r\n_\r\n$5\r\nstuck\r\n"
+        )
         #expect(try talk.command("LOCK.WATCH", "NAMESPACE", "n", "a") == ":3\r\n")
         #expect(talk.port.watching.last?.namespace == "n")
         #expect(try talk.command("LOCK.UNWATCH", "a") == ":2\r\n")

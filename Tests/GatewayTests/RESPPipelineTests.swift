@@ -18,7 +18,8 @@ struct RESPPipelineTests {
     func pipeline() throws {
         let talk = try Conversation()
         #expect(
-            try talk.send("LOCK.RELEASE a SESSION s\r\nLOCK.RELEASE b SESSION s\r\nLOCK.RELEASE c SESSION s\r\n") == "")
+            try talk.send("LOCK.RELEASE a SESSION s\r\nLOCK.RELEASE b SESSION s\r\nLOCK.RELEASE c SESSION s\r\n") == ""
+        )
         #expect(talk.port.submitted.count == 3)
         talk.port.complete(2, released(2))
         talk.port.complete(1, released(1))
@@ -31,7 +32,8 @@ struct RESPPipelineTests {
     func blocked() throws {
         let talk = try Conversation()
         try talk.send(
-            "LOCK.RELEASE x SESSION s\r\nLOCK.ACQUIRE a SESSION s WAIT FOREVER\r\nPING\r\nLOCK.RELEASE a SESSION s\r\n")
+            "LOCK.RELEASE x SESSION s\r\nLOCK.ACQUIRE a SESSION s WAIT FOREVER\r\nPING\r\nLOCK.RELEASE a SESSION s\r\n"
+        )
         #expect(talk.port.submitted.count == 2)
         talk.port.complete(0, released(0))
         #expect(try talk.received() == ":0\r\n")
@@ -60,7 +62,8 @@ struct RESPPipelineTests {
     func immediate() throws {
         let talk = try Conversation { _ in .lock(.released(left: 0)) }
         try talk.channel.writeInbound(
-            ByteBuffer(string: String(repeating: "PING\r\nLOCK.RELEASE a SESSION s\r\n", count: 3_000)))
+            ByteBuffer(string: String(repeating: "PING\r\nLOCK.RELEASE a SESSION s\r\n", count: 3_000))
+        )
         var writes = 0
         var text = ""
         while let part = try talk.channel.readOutbound(as: ByteBuffer.self) {
@@ -74,13 +77,18 @@ struct RESPPipelineTests {
     @Test("a command cut at every byte is the same command")
     func fragments() throws {
         let bytes = Array(
-            "*6\r\n$12\r\nlock.acquire\r\n$3\r\na b\r\n$7\r\nsession\r\n$1\r\ns\r\n$4\r\nwait\r\n$2\r\n50\r\n".utf8)
+            "*6\r\n$12\r\nlock.acquire\r\n$3\r\na b\r\n$7\r\nsession\r\n$1\r\ns\r\n$4\r\nwait\r\n$2\r\n50\r\n".utf8
+        )
         let expected = Request.command(
             .acquire(
                 Acquire(
-                    session: SessionID("s"), items: [AcquireItem(name: "a b", mode: .exclusive)],
-                    wait: .milliseconds(50))))
-        for cut in 1 ..< bytes.count {
+                    session: SessionID("s"),
+                    items: [AcquireItem(name: "a b", mode: .exclusive)],
+                    wait: .milliseconds(50)
+                )
+            )
+        )
+        for cut in 1..<bytes.count {
             let talk = try Conversation()
             try talk.channel.writeInbound(ByteBuffer(bytes: bytes[..<cut]))
             #expect(talk.port.submitted.isEmpty)
@@ -96,7 +104,7 @@ struct RESPPipelineTests {
         #expect(talk.port.submitted.count == 4)
         talk.port.complete(0, released(0))
         #expect(talk.port.submitted.count == 5)
-        for index in 1 ..< 10 { talk.port.complete(index, released(0)) }
+        for index in 1..<10 { talk.port.complete(index, released(0)) }
         #expect(try talk.received() == String(repeating: ":0\r\n", count: 10))
     }
 

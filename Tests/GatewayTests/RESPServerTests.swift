@@ -11,13 +11,19 @@ import Testing
 @Suite("The RESP server on real sockets")
 struct RESPServerTests {
     private func withServer(
-        _ configuration: RESPServerConfiguration = RESPServerConfiguration(port: 0), ports: LoopPorts,
+        _ configuration: RESPServerConfiguration = RESPServerConfiguration(port: 0),
+        ports: LoopPorts,
         _ body: (RESPServer, Int) async throws -> Void
     ) async throws {
         let server = RESPServer(
-            configuration: configuration, identity: ServerIdentity(nodeName: "node-0", version: "0.1.0"), group: ports.loop,
-            administration: FakeAdministration(), observer: SilentObserver(), logger: Logger(label: "test"),
-            port: ports.provider)
+            configuration: configuration,
+            identity: ServerIdentity(nodeName: "node-0", version: "0.1.0"),
+            group: ports.loop,
+            administration: FakeAdministration(),
+            observer: SilentObserver(),
+            logger: Logger(label: "test"),
+            port: ports.provider
+        )
         let port = try #require(try await server.start()?.port)
         do {
             try await body(server, port)
@@ -35,7 +41,8 @@ struct RESPServerTests {
             let client = try await RawConnection(port: port)
             try await client.send("PING\r\nINFO\r\nPING\r\nCLUSTER INFO\r\nINFO clients\r\n")
             let text = try await client.until { $0.contains("watching_clients:0") && $0.contains("# Clients\r\nconn") }
-            for fact in ["redis_version:7.4.0", "redis_mode:standalone", "syncline_version:0.1.0", "cluster_enabled:0"] {
+            for fact in ["redis_version:7.4.0", "redis_mode:standalone", "syncline_version:0.1.0", "cluster_enabled:0"]
+            {
                 #expect(text.contains(fact + "\r\n"))
             }
         }
@@ -59,7 +66,10 @@ struct RESPServerTests {
     @Test("a client that asks but does not read is cut off, and the server's memory stays bounded")
     func slowReader() async throws {
         let configuration = RESPServerConfiguration(
-            port: 0, outboundBytes: 100_000, writeTimeout: .milliseconds(200))
+            port: 0,
+            outboundBytes: 100_000,
+            writeTimeout: .milliseconds(200)
+        )
         try await withServer(configuration, ports: LoopPorts()) { server, port in
             let client = try await RawConnection(port: port, autoRead: false)
             let command = "ECHO " + String(repeating: "x", count: 30_000) + "\r\n"

@@ -75,7 +75,8 @@ final class RawConnection: Sendable {
 
 /// Polls `condition` until it holds; throws when it does not within 20 seconds.
 func eventually(
-    _ condition: @Sendable () -> Bool, else failure: @Sendable () -> any Error = { RawConnection.TimedOut(received: "") }
+    _ condition: @Sendable () -> Bool,
+    else failure: @Sendable () -> any Error = { RawConnection.TimedOut(received: "") }
 ) async throws {
     let deadline = NIODeadline.now() + .seconds(20)
     while !condition() {

@@ -15,7 +15,7 @@ struct RESPCommandParserTests {
         var found: [[String]] = []
         let bytes = Array(text.utf8)
         for start in stride(from: 0, to: bytes.count, by: step) {
-            parser.append(ByteBuffer(bytes: bytes[start ..< min(start + step, bytes.count)]))
+            parser.append(ByteBuffer(bytes: bytes[start..<min(start + step, bytes.count)]))
             while let command = try parser.next() { found.append(words(command)) }
         }
         #expect(parser.bufferedBytes == 0)
@@ -39,7 +39,7 @@ struct RESPCommandParserTests {
             "*2\r\n$4\r\nECHO\r\n$5\r\na\r\nb\n\r\n*0\r\n*-1\r\nPING\r\n\r\n*1\r\n$4\r\nPING\r\n"
             + "SET 'a b' \"c\\x41\\n\"\n*3\r\n$0\r\n\r\n$1\r\nx\r\n$2\r\nyz\r\n"
         let expected = [["ECHO", "a\r\nb\n"], ["PING"], ["PING"], ["SET", "a b", "cA\n"], ["", "x", "yz"]]
-        for step in 1 ... text.utf8.count { #expect(try parse(text, step: step) == expected) }
+        for step in 1...text.utf8.count { #expect(try parse(text, step: step) == expected) }
     }
 
     @Test("a command keeps its bytes while the parser takes more")

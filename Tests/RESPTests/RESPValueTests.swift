@@ -10,7 +10,7 @@ struct RESPValueTests {
         var found: [RESPValue] = []
         let bytes = Array(text.utf8)
         for start in stride(from: 0, to: bytes.count, by: step) {
-            parser.append(ByteBuffer(bytes: bytes[start ..< min(start + step, bytes.count)]))
+            parser.append(ByteBuffer(bytes: bytes[start..<min(start + step, bytes.count)]))
             while let value = try parser.next() { found.append(value) }
         }
         return found
@@ -37,7 +37,8 @@ struct RESPValueTests {
     func everyType() throws {
         let text =
             "+OK\r\n-ERR no\r\n:-42\r\n$3\r\na\r\n\r\n$-1\r\n*-1\r\n_\r\n#t\r\n,1.5\r\n,inf\r\n"
-            + "(12345678901234567890123\r\n=7\r\ntxt:abc\r\n!5\r\nERR x\r\n*2\r\n:1\r\n*1\r\n$0\r\n\r\n%1\r\n+k\r\n~1\r\n:2\r\n>2\r\n+lock\r\n_\r\n"
+            + "(12345678901234567890123\r\n=7\r\ntxt:abc\r\n!5\r\nERR x\r\n"
+            + "*2\r\n:1\r\n*1\r\n$0\r\n\r\n%1\r\n+k\r\n~1\r\n:2\r\n>2\r\n+lock\r\n_\r\n"
             + "|1\r\n+ttl\r\n:3\r\n*0\r\n"
         let expected: [RESPValue] = [
             .simple("OK"), .error("ERR no"), .integer(-42), .bulk(ByteBuffer(string: "a\r\n")), .null, .null, .null,
@@ -45,7 +46,7 @@ struct RESPValueTests {
             .verbatim(format: "txt", "abc"), .error("ERR x"), .array([.integer(1), .array([.bulk(ByteBuffer())])]),
             .map([.init(key: .simple("k"), value: .set([.integer(2)]))]), .push([.simple("lock"), .null]), .array([]),
         ]
-        for step in 1 ... text.utf8.count { #expect(try parse(text, step: step) == expected) }
+        for step in 1...text.utf8.count { #expect(try parse(text, step: step) == expected) }
     }
 
     @Test("violations are typed errors")

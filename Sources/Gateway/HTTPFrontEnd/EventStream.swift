@@ -22,11 +22,13 @@ struct EventStream: Sendable {
         headers[.cacheControl] = "no-store"
         let stream = self
         return Response(
-            status: .ok, headers: headers,
+            status: .ok,
+            headers: headers,
             body: ResponseBody { writer in
                 try await stream.write(to: &writer)
                 try await writer.finish(nil)
-            })
+            }
+        )
     }
 
     private func write(to writer: inout any ResponseBodyWriter) async throws {
@@ -81,8 +83,12 @@ struct EventStream: Sendable {
                 frame(
                     "leadership",
                     .object(
-                        ("shard", .number(UInt64(shard.shard.rawValue))), ("leader", .optional(shard.leader)),
-                        ("term", .number(shard.term)))))
+                        ("shard", .number(UInt64(shard.shard.rawValue))),
+                        ("leader", .optional(shard.leader)),
+                        ("term", .number(shard.term))
+                    )
+                )
+            )
         }
         for member in new.members {
             let before = old.members.first { $0.name == member.name }

@@ -22,9 +22,15 @@ package struct HTTPConfiguration: Sendable {
     package var sessionTTL: UInt64
 
     package init(
-        host: String = "127.0.0.1", port: Int = 7701, bodyBytes: Int = 64 << 10, headerBytes: Int = 16 << 10,
-        headerCount: Int = 100, maximumConnections: Int = 2_000, idleTimeout: TimeAmount = .seconds(75),
-        requestTimeout: TimeAmount = .seconds(30), heartbeat: TimeAmount = .seconds(15),
+        host: String = "127.0.0.1",
+        port: Int = 7701,
+        bodyBytes: Int = 64 << 10,
+        headerBytes: Int = 16 << 10,
+        headerCount: Int = 100,
+        maximumConnections: Int = 2_000,
+        idleTimeout: TimeAmount = .seconds(75),
+        requestTimeout: TimeAmount = .seconds(30),
+        heartbeat: TimeAmount = .seconds(15),
         sessionTTL: UInt64 = RequestLimits.defaultTTL
     ) {
         self.host = host

@@ -74,8 +74,11 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
         guard error is HTTPParserError else { return context.fireErrorCaught(error) }
         guard !isAnswering else { return context.close(promise: nil) }
         var problem = Problem(
-            400, "malformed_http", "Malformed HTTP",
-            "the bytes are not an HTTP/1.1 request (\(error)); Redis clients belong on the RESP port, 7700 by default")
+            400,
+            "malformed_http",
+            "Malformed HTTP",
+            "the bytes are not an HTTP/1.1 request (\(error)); Redis clients belong on the RESP port, 7700 by default"
+        )
         problem.closesConnection = true
         observer.errorReplied(.http, code: problem.code)
         var body = ByteBuffer()

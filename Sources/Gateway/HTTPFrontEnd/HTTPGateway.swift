@@ -13,20 +13,30 @@ package struct HTTPGateway: Sendable {
 
     /// `metrics` gives the Prometheus text.
     package init(
-        configuration: HTTPConfiguration, identity: ServerIdentity, requests: AsyncRequests,
-        administration: any NodeAdministration, observer: any GatewayObserver, logger: Logger,
+        configuration: HTTPConfiguration,
+        identity: ServerIdentity,
+        requests: AsyncRequests,
+        administration: any NodeAdministration,
+        observer: any GatewayObserver,
+        logger: Logger,
         metrics: @escaping @Sendable () -> String
     ) {
         services = HTTPServices(
-            configuration: configuration, identity: identity, requests: requests, administration: administration,
-            observer: observer, metrics: metrics)
+            configuration: configuration,
+            identity: identity,
+            requests: requests,
+            administration: administration,
+            observer: observer,
+            metrics: metrics
+        )
         self.logger = logger
     }
 
     /// A service that listens while it runs; it is also a `Service` of swift-service-lifecycle. `onRunning` is told the
     /// listening channel.
     package func application(
-        group: any EventLoopGroup, onRunning: @escaping @Sendable (any Channel) async -> Void = { _ in }
+        group: any EventLoopGroup,
+        onRunning: @escaping @Sendable (any Channel) async -> Void = { _ in }
     ) -> some ApplicationProtocol {
         let configuration = services.configuration
         let observer = services.observer
@@ -37,15 +47,25 @@ package struct HTTPGateway: Sendable {
                 ],
                 idleTimeout: configuration.idleTimeout,
                 httpDecoderConfiguration: .init(
-                    maxHeaderFieldSize: configuration.headerBytes, maxHeaderListSize: configuration.headerBytes,
-                    maxHeaderFieldCount: configuration.headerCount)))
+                    maxHeaderFieldSize: configuration.headerBytes,
+                    maxHeaderListSize: configuration.headerBytes,
+                    maxHeaderFieldCount: configuration.headerCount
+                )
+            )
+        )
         return Application(
-            responder: HTTPGatewayResponder(services: services), server: server,
+            responder: HTTPGatewayResponder(services: services),
+            server: server,
             configuration: ApplicationConfiguration(
-                address: .hostname(configuration.host, port: configuration.port), serverName: "syncline",
+                address: .hostname(configuration.host, port: configuration.port),
+                serverName: "syncline",
                 backlog: 512,
-                availableConnectionsDelegate: .maximum(configuration.maximumConnections, logger: logger)),
-            onServerRunning: onRunning, eventLoopGroupProvider: .shared(group), logger: logger)
+                availableConnectionsDelegate: .maximum(configuration.maximumConnections, logger: logger)
+            ),
+            onServerRunning: onRunning,
+            eventLoopGroupProvider: .shared(group),
+            logger: logger
+        )
     }
 }
 
@@ -89,8 +109,12 @@ struct HTTPGatewayResponder: HTTPResponder {
                 family = route.family
                 let body = try await body(of: request)
                 let answer = try await table.run(
-                    route, parameters: parameters, body: body, query: request.uri.query ?? "",
-                    signal: { await context.signal() })
+                    route,
+                    parameters: parameters,
+                    body: body,
+                    query: request.uri.query ?? "",
+                    signal: { await context.signal() }
+                )
                 response = await render(answer, context)
             }
         } catch {
@@ -147,9 +171,11 @@ struct HTTPGatewayResponder: HTTPResponder {
             let stream: EventStream
             do throws(BadRequest) {
                 stream = EventStream(
-                    services: services, namespace: try RequestBuilder.namespace(namespace),
+                    services: services,
+                    namespace: try RequestBuilder.namespace(namespace),
                     names: try name.map { text throws(BadRequest) in [try RequestBuilder.name(text)] } ?? [],
-                    signal: await context.signal())
+                    signal: await context.signal()
+                )
             } catch {
                 return Self.render(Problem(error))
             }

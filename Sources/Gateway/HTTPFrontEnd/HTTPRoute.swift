@@ -47,7 +47,8 @@ struct HTTPRoute: Sendable {
         /// that are no errors; nil means that what was asked for does not exist.
         case cluster(
             build: @Sendable (HTTPCall) throws(BadRequest) -> Request,
-            present: @Sendable (LockResponse, Request) -> HTTPAnswer?)
+            present: @Sendable (LockResponse, Request) -> HTTPAnswer?
+        )
         case local(@Sendable (HTTPCall) async throws(Problem) -> HTTPAnswer)
     }
 
@@ -66,7 +67,11 @@ struct HTTPRoute: Sendable {
     }
 
     init(
-        _ method: HTTPMethod, _ path: String, _ family: CommandFamily, body: [Field] = [], query: [Field] = [],
+        _ method: HTTPMethod,
+        _ path: String,
+        _ family: CommandFamily,
+        body: [Field] = [],
+        query: [Field] = [],
         _ action: Action
     ) {
         self.method = method
@@ -113,9 +118,9 @@ enum PercentEncoding {
 
     private static func digit(_ byte: UInt8) -> UInt8? {
         switch byte {
-        case 0x30 ... 0x39: byte - 0x30
-        case 0x41 ... 0x46: byte - 0x41 + 10
-        case 0x61 ... 0x66: byte - 0x61 + 10
+        case 0x30...0x39: byte - 0x30
+        case 0x41...0x46: byte - 0x41 + 10
+        case 0x61...0x66: byte - 0x61 + 10
         default: nil
         }
     }

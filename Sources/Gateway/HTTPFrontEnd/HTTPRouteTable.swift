@@ -35,8 +35,11 @@ struct HTTPRouteTable: Sendable {
         }
         if allowed.contains("GET") { allowed.append("HEAD") }
         var problem = Problem(
-            405, "method_not_allowed", "Method not allowed",
-            "\(method) is not possible here; use \(allowed.joined(separator: " or "))")
+            405,
+            "method_not_allowed",
+            "Method not allowed",
+            "\(method) is not possible here; use \(allowed.joined(separator: " or "))"
+        )
         problem.allow = allowed
         return .problem(problem)
     }
@@ -45,7 +48,7 @@ struct HTTPRouteTable: Sendable {
     static func query(_ text: String, allowed: [Field]) throws(BadRequest) -> JSONFields {
         let numeric: [Field] = [.cursor, .count, .token]
         var members: [JSONValue.Member] = []
-        for pair in text.split(separator: "&") {
+        for pair in text.split(separator: "&", maxSplits: 32) {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard let name = PercentEncoding.decode(parts[0], plusIsBlank: true),
                 let value = PercentEncoding.decode(parts.count > 1 ? parts[1] : "", plusIsBlank: true)
@@ -55,21 +58,28 @@ struct HTTPRouteTable: Sendable {
             }
             let isNumber = numeric.contains { $0.json == name && allowed.contains($0) }
             members.append(
-                .init(name, isNumber ? Int64(value).map(JSONValue.integer) ?? .string(value) : .string(value)))
+                .init(name, isNumber ? Int64(value).map(JSONValue.integer) ?? .string(value) : .string(value))
+            )
         }
         return try JSONFields(.object(members), allowed: allowed)
     }
 
     /// Runs a route. `signal` is asked for only when the request may wait for others.
     func run(
-        _ route: HTTPRoute, parameters: [String], body: JSONValue, query: String,
+        _ route: HTTPRoute,
+        parameters: [String],
+        body: JSONValue,
+        query: String,
         signal: @Sendable () async -> DisconnectSignal?
     ) async throws(Problem) -> HTTPAnswer {
         let call: HTTPCall
         do throws(BadRequest) {
             call = HTTPCall(
-                parameters: parameters, body: try JSONFields(body, allowed: route.body),
-                query: try Self.query(query, allowed: route.query), services: services)
+                parameters: parameters,
+                body: try JSONFields(body, allowed: route.body),
+                query: try Self.query(query, allowed: route.query),
+                services: services
+            )
         } catch {
             throw Problem(error)
         }

@@ -13,7 +13,9 @@ struct JSONFields {
         let names = allowed.map(\.json)
         for member in members where !names.contains(member.name) {
             throw .unknownField(
-                String(member.name.prefix(64)), suggestion: Suggestion.nearest(to: member.name, among: names))
+                String(member.name.prefix(64)),
+                suggestion: Suggestion.nearest(to: member.name, among: names)
+            )
         }
     }
 

@@ -11,6 +11,8 @@ package struct JSONError: Error, Equatable, Sendable {
 package struct JSONParser {
     private let bytes: [UInt8]
     private var index = 0
+    /// Members of one object; each is compared with all before it.
+    private static let maximumMembers = 256
     private let depth: Int
 
     private init(_ bytes: [UInt8], depth: Int) {
@@ -53,7 +55,7 @@ package struct JSONParser {
         case UInt8(ascii: "t"): return try word("true", .bool(true))
         case UInt8(ascii: "f"): return try word("false", .bool(false))
         case UInt8(ascii: "n"): return try word("null", .null)
-        case UInt8(ascii: "-"), 0x30 ... 0x39: return try number()
+        case UInt8(ascii: "-"), 0x30...0x39: return try number()
         default: throw error("unexpected character")
         }
     }
@@ -75,6 +77,9 @@ package struct JSONParser {
                 throw error("a member needs a name in quotes")
             }
             let name = try string()
+            guard members.count < Self.maximumMembers else {
+                throw error("more than \(Self.maximumMembers) members in one object")
+            }
             guard !members.contains(where: { $0.name == name }) else { throw error("'\(name)' is given twice") }
             skipBlanks()
             guard accept(":") else { throw error("a colon is missing after '\(name)'") }
@@ -118,7 +123,7 @@ package struct JSONParser {
             skipDigits()
             guard index > exponent else { throw error("malformed number") }
         }
-        let text = String(decoding: bytes[start ..< index], as: UTF8.self)
+        let text = String(decoding: bytes[start..<index], as: UTF8.self)
         if isInteger, let value = Int64(text) { return .integer(value) }
         if isInteger, let value = UInt64(text) { return .unsigned(value) }
         guard let value = Double(text) else { throw error("malformed number") }
@@ -126,7 +131,7 @@ package struct JSONParser {
     }
 
     private mutating func skipDigits() {
-        while index < bytes.count, (0x30 ... 0x39).contains(bytes[index]) { index += 1 }
+        while index < bytes.count, (0x30...0x39).contains(bytes[index]) { index += 1 }
     }
 
     private mutating func string() throws(JSONError) -> String {
@@ -142,7 +147,7 @@ package struct JSONParser {
             case UInt8(ascii: "\\"):
                 index += 1
                 try escape(into: &text)
-            case 0 ..< 0x20: throw error("a control character in a string must be escaped")
+            case 0..<0x20: throw error("a control character in a string must be escaped")
             default:
                 text.append(byte)
                 index += 1
@@ -164,10 +169,10 @@ package struct JSONParser {
         case UInt8(ascii: "t"): text.append(0x09)
         case UInt8(ascii: "u"):
             var code = UInt32(try unit())
-            if (0xd800 ..< 0xdc00).contains(code) {
+            if (0xd800..<0xdc00).contains(code) {
                 guard accept("\\"), accept("u") else { throw error("half of a surrogate pair") }
                 let low = UInt32(try unit())
-                guard (0xdc00 ..< 0xe000).contains(low) else { throw error("half of a surrogate pair") }
+                guard (0xdc00..<0xe000).contains(low) else { throw error("half of a surrogate pair") }
                 code = 0x10000 + (code - 0xd800) << 10 + (low - 0xdc00)
             }
             guard let scalar = Unicode.Scalar(code) else { throw error("half of a surrogate pair") }
@@ -178,8 +183,8 @@ package struct JSONParser {
 
     private mutating func unit() throws(JSONError) -> UInt16 {
         guard index + 4 <= bytes.count,
-            bytes[index ..< index + 4].allSatisfy({ Character(UnicodeScalar($0)).isHexDigit }),
-            let unit = UInt16(String(decoding: bytes[index ..< index + 4], as: UTF8.self), radix: 16)
+            bytes[index..<index + 4].allSatisfy({ Character(UnicodeScalar($0)).isHexDigit }),
+            let unit = UInt16(String(decoding: bytes[index..<index + 4], as: UTF8.self), radix: 16)
         else { throw error("\\u needs four hexadecimal digits") }
         index += 4
         return unit

@@ -94,7 +94,7 @@ package enum JSONValue: Sendable, Equatable {
             case 0x0a: buffer.writeStaticString("\\n")
             case 0x0d: buffer.writeStaticString("\\r")
             case 0x09: buffer.writeStaticString("\\t")
-            case 0 ..< 0x20:
+            case 0..<0x20:
                 buffer.writeStaticString("\\u00")
                 let digits = Array("0123456789abcdef".utf8)
                 buffer.writeInteger(digits[Int(byte >> 4)])

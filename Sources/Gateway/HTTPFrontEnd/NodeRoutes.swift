@@ -7,36 +7,54 @@ enum NodeRoutes {
 
     private static let cluster: [HTTPRoute] = [
         HTTPRoute(
-            .get, "/v1/cluster", .cluster,
+            .get,
+            "/v1/cluster",
+            .cluster,
             .local { call throws(Problem) in
                 .json(200, JSONViews.cluster(await call.services.administration.status()))
-            }),
+            }
+        ),
         HTTPRoute(
-            .get, "/v1/cluster/shards", .cluster,
+            .get,
+            "/v1/cluster/shards",
+            .cluster,
             .local { call throws(Problem) in
                 let status = await call.services.administration.status()
                 return .json(200, .object(("shards", .array(status.shards.map(JSONViews.shard)))))
-            }),
+            }
+        ),
         HTTPRoute(
-            .post, "/v1/cluster/transfer", .cluster, body: [.shard, .target],
-            .local { call throws(Problem) in try await transfer(call) }),
+            .post,
+            "/v1/cluster/transfer",
+            .cluster,
+            body: [.shard, .target],
+            .local { call throws(Problem) in try await transfer(call) }
+        ),
         HTTPRoute(
-            .get, "/v1/events", .cluster, query: [.namespace, .name],
+            .get,
+            "/v1/events",
+            .cluster,
+            query: [.namespace, .name],
             .local { call throws(Problem) in
                 do throws(BadRequest) {
                     return .events(
-                        namespace: try call.query.string(.namespace), name: try call.query.string(.name))
+                        namespace: try call.query.string(.namespace),
+                        name: try call.query.string(.name)
+                    )
                 } catch {
                     throw Problem(error)
                 }
-            }),
+            }
+        ),
     ]
 
     private static let node: [HTTPRoute] = [
         HTTPRoute(.get, "/livez", .cluster, .local { _ throws(Problem) in plain("ok\n") }),
         HTTPRoute(.get, "/readyz", .cluster, .local { call throws(Problem) in try await ready(call) }),
         HTTPRoute(
-            .get, "/health", .cluster,
+            .get,
+            "/health",
+            .cluster,
             .local { call throws(Problem) in
                 let status = await call.services.administration.status()
                 let connected = status.members.count { $0.isSelf || $0.isConnected }
@@ -45,37 +63,61 @@ enum NodeRoutes {
                     .object(
                         ("status", .string(status.notReady.isEmpty ? "ok" : "degraded")),
                         ("node", .string(status.name)),
-                        ("version", .string(status.version)), ("uptime_ms", .number(status.uptimeMilliseconds)),
-                        ("nodes", .number(status.members.count)), ("nodes_connected", .number(connected)),
-                        ("problems", .strings(status.notReady))))
-            }),
+                        ("version", .string(status.version)),
+                        ("uptime_ms", .number(status.uptimeMilliseconds)),
+                        ("nodes", .number(status.members.count)),
+                        ("nodes_connected", .number(connected)),
+                        ("problems", .strings(status.notReady))
+                    )
+                )
+            }
+        ),
         HTTPRoute(
-            .get, "/status", .cluster,
+            .get,
+            "/status",
+            .cluster,
             .local { call throws(Problem) in
                 .json(200, JSONViews.status(await call.services.administration.status()))
-            }),
+            }
+        ),
         HTTPRoute(
-            .get, "/metrics", .cluster,
+            .get,
+            "/metrics",
+            .cluster,
             .local { call throws(Problem) in
                 .text(200, contentType: "text/plain; version=0.0.4; charset=utf-8", call.services.metrics())
-            }),
+            }
+        ),
         HTTPRoute(
-            .get, "/version", .cluster,
+            .get,
+            "/version",
+            .cluster,
             .local { call throws(Problem) in
                 .json(
                     200,
                     .object(
-                        ("name", .string("syncline")), ("version", .string(call.services.identity.version)),
-                        ("node", .string(call.services.identity.nodeName)), ("api", .string("v1"))))
-            }),
+                        ("name", .string("syncline")),
+                        ("version", .string(call.services.identity.version)),
+                        ("node", .string(call.services.identity.nodeName)),
+                        ("api", .string("v1"))
+                    )
+                )
+            }
+        ),
         HTTPRoute(
-            .get, "/openapi.json", .cluster,
-            .local { _ throws(Problem) in .text(200, contentType: "application/json", OpenAPIDocument.text) }),
+            .get,
+            "/openapi.json",
+            .cluster,
+            .local { _ throws(Problem) in .text(200, contentType: "application/json", OpenAPIDocument.text) }
+        ),
         HTTPRoute(
-            .get, "/", .cluster,
+            .get,
+            "/",
+            .cluster,
             .local { call throws(Problem) in
                 .text(200, contentType: "text/html; charset=utf-8", IndexPage.html(call.services.identity))
-            }),
+            }
+        ),
     ]
 
     private static func plain(_ text: String) -> HTTPAnswer {
@@ -125,9 +167,12 @@ extension Problem {
             self = .notFound("there is no shard \(shard.rawValue); GET /v1/cluster/shards lists them")
         case .notLeader(let shard, let leader):
             self.init(
-                409, "not_leader", "Not the leader",
+                409,
+                "not_leader",
+                "Not the leader",
                 "this node does not lead shard \(shard.rawValue); ask "
-                    + (leader.map { "node '\($0)'" } ?? "again shortly"))
+                    + (leader.map { "node '\($0)'" } ?? "again shortly")
+            )
             members = [JSONValue.Member("leader", .optional(leader))]
         }
     }

@@ -40,7 +40,7 @@ extension OpenAPIDocument {
             "session": {"type": "string"}, "namespace": {"type": "string"}, "label": {"type": "string"},
             "owner": {"type": "string"}, "ttl_ms": {"type": "integer"}, "lock_delay_ms": {"type": "integer"},
             "remaining_ms": {"type": ["integer", "null"]}, "age_ms": {"type": "integer"},
-            "held": {"type": "array", "items": {"type": "string"}},
+            "held": {"type": "array", "items": {"type": "string"}}, "held_count": {"type": "integer"},
             "waiting": {"type": "array", "items": {"type": "string"}}}},
           "SessionPage": {"type": "object", "properties": {
             "sessions": {"type": "array", "items": \(ref("Session"))}, "cursor": {"type": "integer"}}},
@@ -52,7 +52,7 @@ extension OpenAPIDocument {
             "properties": {
             "session": {"type": "string"}, "wait_ms": \(ref("Wait")),
             "priority": {"type": "integer"}, "sequence": \(ref("Sequence")),
-            "locks": {"type": "array", "minItems": 1, "maxItems": 64, "items": {"type": "object",
+            "locks": {"type": "array", "minItems": 1, "maxItems": 128, "items": {"type": "object",
               "additionalProperties": false, "required": ["name"],
               "properties": {"name": {"type": "string"}, "mode": \(ref("Mode"))}}}}},
           "Granted": {"type": "object", "required": ["token", "mode", "holds"], "properties": {
@@ -69,7 +69,7 @@ extension OpenAPIDocument {
             "reason": {"type": "string"}, "namespace": {"type": "string"}}},
           "AcquirePermits": {"type": "object", "additionalProperties": false, "required": ["session", "limit"],
             "properties": {"session": {"type": "string"},
-              "limit": {"type": "integer", "minimum": 1, "maximum": 1000000},
+              "limit": {"type": "integer", "minimum": 1, "maximum": 1000000000},
               "permits": {"type": "integer", "minimum": 1, "default": 1},
               "wait_ms": \(ref("Wait")), "sequence": \(ref("Sequence"))}},
           "ReleasePermits": {"type": "object", "additionalProperties": false, "required": ["session"], "properties": {
@@ -86,6 +86,7 @@ extension OpenAPIDocument {
             "namespace": {"type": "string"}, "name": {"type": "string"},
             "kind": {"type": "string", "enum": ["lock", "semaphore", "election"]}, "limit": {"type": "integer"},
             "value": {"type": "string"}, "delayed": {"type": "boolean"},
+            "holder_count": {"type": "integer"}, "waiter_count": {"type": "integer"},
             "holders": {"type": "array", "items": \(ref("Holder"))},
             "waiters": {"type": "array", "items": \(ref("Waiter"))}}},
           "LockPage": {"type": "object", "properties": {

@@ -34,7 +34,11 @@ struct Problem: Error, Equatable, Sendable {
     init?(_ response: Response) {
         if case .lock(.notAcquired(let holders)) = response {
             self.init(
-                409, "held", "Not acquired", "it was not to be had in the time given; the holders are listed")
+                409,
+                "held",
+                "Not acquired",
+                "it was not to be had in the time given; the holders are listed"
+            )
             members = [JSONValue.Member("holders", .array(holders.map(JSONViews.holder)))]
             return
         }
@@ -67,6 +71,7 @@ struct Problem: Error, Equatable, Sendable {
                 JSONValue.Member("title", .string(title)), JSONValue.Member("status", .number(status)),
                 JSONValue.Member("detail", .string(detail)), JSONValue.Member("code", .string(code)),
                 JSONValue.Member("outcome", .string(outcome)),
-            ] + members)
+            ] + members
+        )
     }
 }

@@ -25,8 +25,14 @@ struct CommandDescription: Sendable {
     let since: String
 
     init(
-        _ id: CommandID, _ name: String, _ syntax: String, arity: Int, _ flags: [String], _ family: CommandFamily,
-        _ summary: String, since: String = "0.1.0"
+        _ id: CommandID,
+        _ name: String,
+        _ syntax: String,
+        arity: Int,
+        _ flags: [String],
+        _ family: CommandFamily,
+        _ summary: String,
+        since: String = "0.1.0"
     ) {
         self.id = id
         self.name = name
@@ -73,24 +79,59 @@ struct CommandTable: Sendable {
         .init(.ping, "PING", "[message]", arity: -1, ["fast"], .connection, "Answers PONG, or the message."),
         .init(.echo, "ECHO", "message", arity: 2, ["fast"], .connection, "Answers the message."),
         .init(
-            .hello, "HELLO", "[protover [AUTH username password] [SETNAME name]]", arity: -1, ["noscript", "fast"],
-            .connection, "Chooses the protocol version (2 or 3) and tells about the server."),
+            .hello,
+            "HELLO",
+            "[protover [AUTH username password] [SETNAME name]]",
+            arity: -1,
+            ["noscript", "fast"],
+            .connection,
+            "Chooses the protocol version (2 or 3) and tells about the server."
+        ),
         .init(
-            .auth, "AUTH", "[username] password", arity: -2, ["noscript", "fast"], .connection,
-            "Authenticates the connection."),
+            .auth,
+            "AUTH",
+            "[username] password",
+            arity: -2,
+            ["noscript", "fast"],
+            .connection,
+            "Authenticates the connection."
+        ),
         .init(
-            .client, "CLIENT",
+            .client,
+            "CLIENT",
             "ID|SETNAME name|GETNAME|SETINFO attribute value|INFO|LIST|KILL filter|UNBLOCK id|NO-EVICT on|NO-TOUCH on",
-            arity: -2, ["noscript"], .connection, "Commands about client connections."),
+            arity: -2,
+            ["noscript"],
+            .connection,
+            "Commands about client connections."
+        ),
         .init(
-            .command, "COMMAND", "[COUNT|DOCS name|INFO name|LIST]", arity: -1, ["loading"], .connection,
-            "Describes the commands of this server."),
+            .command,
+            "COMMAND",
+            "[COUNT|DOCS name|INFO name|LIST]",
+            arity: -1,
+            ["loading"],
+            .connection,
+            "Describes the commands of this server."
+        ),
         .init(
-            .config, "CONFIG", "GET parameter", arity: -2, ["admin", "noscript"], .connection,
-            "Reads settings that Redis clients ask for."),
+            .config,
+            "CONFIG",
+            "GET parameter",
+            arity: -2,
+            ["admin", "noscript"],
+            .connection,
+            "Reads settings that Redis clients ask for."
+        ),
         .init(
-            .cluster, "CLUSTER", "INFO", arity: -2, ["admin"], .cluster,
-            "Answers as Redis without cluster mode; any node serves any request."),
+            .cluster,
+            "CLUSTER",
+            "INFO",
+            arity: -2,
+            ["admin"],
+            .cluster,
+            "Answers as Redis without cluster mode; any node serves any request."
+        ),
         .init(.info, "INFO", "[section …]", arity: -1, ["loading"], .connection, "Facts about this server."),
         .init(.select, "SELECT", "index", arity: 2, ["fast"], .connection, "Selects database 0, the only one."),
         .init(.reset, "RESET", "", arity: 1, ["noscript", "fast"], .connection, "Resets the connection's state."),
@@ -100,71 +141,182 @@ struct CommandTable: Sendable {
 
     private static let sessions: [CommandDescription] = [
         .init(
-            .sessionOpen, "SESSION.OPEN", "[ID id] [TTL ms] [LABEL text] [OWNER id] [LOCKDELAY ms] [NAMESPACE ns]",
-            arity: -1, ["write"], .session, "Opens a session, the owner of locks; answers its id."),
+            .sessionOpen,
+            "SESSION.OPEN",
+            "[ID id] [TTL ms] [LABEL text] [OWNER id] [LOCKDELAY ms] [NAMESPACE ns]",
+            arity: -1,
+            ["write"],
+            .session,
+            "Opens a session, the owner of locks; answers its id."
+        ),
         .init(
-            .sessionRenew, "SESSION.RENEW", "id", arity: 2, ["fast"], .session,
-            "Prolongs a session; answers the milliseconds granted."),
+            .sessionRenew,
+            "SESSION.RENEW",
+            "id",
+            arity: 2,
+            ["fast"],
+            .session,
+            "Prolongs a session; answers the milliseconds granted."
+        ),
         .init(
-            .sessionClose, "SESSION.CLOSE", "id", arity: 2, ["write"], .session,
-            "Closes a session; answers how many locks that released."),
+            .sessionClose,
+            "SESSION.CLOSE",
+            "id",
+            arity: 2,
+            ["write"],
+            .session,
+            "Closes a session; answers how many locks that released."
+        ),
         .init(.sessionInfo, "SESSION.INFO", "id", arity: 2, ["readonly"], .session, "What a session is and holds."),
         .init(
-            .sessionList, "SESSION.LIST", "[NAMESPACE ns] [CURSOR c] [COUNT n]", arity: -1, ["readonly"], .session,
-            "The sessions of a namespace, page by page."),
+            .sessionList,
+            "SESSION.LIST",
+            "[NAMESPACE ns] [CURSOR c] [COUNT n]",
+            arity: -1,
+            ["readonly"],
+            .session,
+            "The sessions of a namespace, page by page."
+        ),
     ]
 
     private static let locks: [CommandDescription] = [
         .init(
-            .lockAcquire, "LOCK.ACQUIRE",
-            "name SESSION id [MODE SHARED|UPDATE|EXCLUSIVE] [WAIT ms|FOREVER] [PRIORITY n] [SEQ n]", arity: -4,
-            ["write", "blocking"], .lock, "Acquires a lock; answers its fencing token, or null when not had in time."),
+            .lockAcquire,
+            "LOCK.ACQUIRE",
+            "name SESSION id [MODE SHARED|UPDATE|EXCLUSIVE] [WAIT ms|FOREVER] [PRIORITY n] [SEQ n]",
+            arity: -4,
+            ["write", "blocking"],
+            .lock,
+            "Acquires a lock; answers its fencing token, or null when not had in time."
+        ),
         .init(
-            .lockAcquireAll, "LOCK.ACQUIREALL",
-            "SESSION id [WAIT ms|FOREVER] [PRIORITY n] [SEQ n] name mode [name mode …]", arity: -5,
-            ["write", "blocking"], .lock, "Acquires several locks, all or none; answers their tokens, or null."),
+            .lockAcquireAll,
+            "LOCK.ACQUIREALL",
+            "SESSION id [WAIT ms|FOREVER] [PRIORITY n] [SEQ n] name mode [name mode …]",
+            arity: -5,
+            ["write", "blocking"],
+            .lock,
+            "Acquires several locks, all or none; answers their tokens, or null."
+        ),
         .init(
-            .lockConvert, "LOCK.CONVERT", "name SESSION id MODE SHARED|UPDATE|EXCLUSIVE [WAIT ms|FOREVER] [SEQ n]",
-            arity: -6, ["write", "blocking"], .lock, "Changes the mode of a held lock; answers its token."),
+            .lockConvert,
+            "LOCK.CONVERT",
+            "name SESSION id MODE SHARED|UPDATE|EXCLUSIVE [WAIT ms|FOREVER] [SEQ n]",
+            arity: -6,
+            ["write", "blocking"],
+            .lock,
+            "Changes the mode of a held lock; answers its token."
+        ),
         .init(
-            .lockRelease, "LOCK.RELEASE", "name SESSION id [SEQ n]", arity: -4, ["write"], .lock,
-            "Releases a lock once; answers the holds left."),
+            .lockRelease,
+            "LOCK.RELEASE",
+            "name SESSION id [SEQ n]",
+            arity: -4,
+            ["write"],
+            .lock,
+            "Releases a lock once; answers the holds left."
+        ),
         .init(
-            .lockInfo, "LOCK.INFO", "name [NAMESPACE ns]", arity: -2, ["readonly"], .lock,
-            "Who holds a lock and who waits for it; null when nobody does."),
+            .lockInfo,
+            "LOCK.INFO",
+            "name [NAMESPACE ns]",
+            arity: -2,
+            ["readonly"],
+            .lock,
+            "Who holds a lock and who waits for it; null when nobody does."
+        ),
         .init(
-            .lockList, "LOCK.LIST", "[NAMESPACE ns] [PREFIX p] [CURSOR c] [COUNT n]", arity: -1, ["readonly"], .lock,
-            "The locks of a namespace, page by page."),
+            .lockList,
+            "LOCK.LIST",
+            "[NAMESPACE ns] [PREFIX p] [CURSOR c] [COUNT n]",
+            arity: -1,
+            ["readonly"],
+            .lock,
+            "The locks of a namespace, page by page."
+        ),
         .init(
-            .lockCheck, "LOCK.CHECK", "name TOKEN t [NAMESPACE ns]", arity: -4, ["readonly"], .lock,
-            "1 when the token is a current holder's, else 0."),
+            .lockCheck,
+            "LOCK.CHECK",
+            "name TOKEN t [NAMESPACE ns]",
+            arity: -4,
+            ["readonly"],
+            .lock,
+            "1 when the token is a current holder's, else 0."
+        ),
         .init(
-            .lockBreak, "LOCK.BREAK", "name REASON text [NAMESPACE ns]", arity: -4, ["write", "admin"], .lock,
-            "Takes a lock from its holders; answers how many there were."),
+            .lockBreak,
+            "LOCK.BREAK",
+            "name REASON text [NAMESPACE ns]",
+            arity: -4,
+            ["write", "admin"],
+            .lock,
+            "Takes a lock from its holders; answers how many there were."
+        ),
         .init(
-            .lockWatch, "LOCK.WATCH", "[NAMESPACE ns] name [name …]", arity: -2, ["pubsub"], .lock,
-            "Pushes what happens to the named locks (RESP3); answers how many names are watched."),
+            .lockWatch,
+            "LOCK.WATCH",
+            "[NAMESPACE ns] name [name …]",
+            arity: -2,
+            ["pubsub"],
+            .lock,
+            "Pushes what happens to the named locks (RESP3); answers how many names are watched."
+        ),
         .init(
-            .lockUnwatch, "LOCK.UNWATCH", "[NAMESPACE ns] [name …]", arity: -1, ["pubsub"], .lock,
-            "Ends watching the named locks, or all; answers how many names are still watched."),
+            .lockUnwatch,
+            "LOCK.UNWATCH",
+            "[NAMESPACE ns] [name …]",
+            arity: -1,
+            ["pubsub"],
+            .lock,
+            "Ends watching the named locks, or all; answers how many names are still watched."
+        ),
     ]
 
     private static let others: [CommandDescription] = [
         .init(
-            .semaphoreAcquire, "SEMAPHORE.ACQUIRE",
-            "name SESSION id LIMIT n [PERMITS k] [WAIT ms|FOREVER] [SEQ n]", arity: -6, ["write", "blocking"],
-            .semaphore, "Takes permits of a semaphore; answers a token, or null when not had in time."),
+            .semaphoreAcquire,
+            "SEMAPHORE.ACQUIRE",
+            "name SESSION id LIMIT n [PERMITS k] [WAIT ms|FOREVER] [SEQ n]",
+            arity: -6,
+            ["write", "blocking"],
+            .semaphore,
+            "Takes permits of a semaphore; answers a token, or null when not had in time."
+        ),
         .init(
-            .semaphoreRelease, "SEMAPHORE.RELEASE", "name SESSION id [PERMITS k] [SEQ n]", arity: -4, ["write"],
-            .semaphore, "Gives permits back; answers the permits left to the session."),
+            .semaphoreRelease,
+            "SEMAPHORE.RELEASE",
+            "name SESSION id [PERMITS k] [SEQ n]",
+            arity: -4,
+            ["write"],
+            .semaphore,
+            "Gives permits back; answers the permits left to the session."
+        ),
         .init(
-            .electionCampaign, "ELECTION.CAMPAIGN", "name SESSION id VALUE v [WAIT ms|FOREVER] [SEQ n]", arity: -6,
-            ["write", "blocking"], .election, "Stands for leader; answers a token once elected, or null."),
+            .electionCampaign,
+            "ELECTION.CAMPAIGN",
+            "name SESSION id VALUE v [WAIT ms|FOREVER] [SEQ n]",
+            arity: -6,
+            ["write", "blocking"],
+            .election,
+            "Stands for leader; answers a token once elected, or null."
+        ),
         .init(
-            .electionLeader, "ELECTION.LEADER", "name [NAMESPACE ns]", arity: -2, ["readonly"], .election,
-            "The leader's session, value and token; null when there is none."),
+            .electionLeader,
+            "ELECTION.LEADER",
+            "name [NAMESPACE ns]",
+            arity: -2,
+            ["readonly"],
+            .election,
+            "The leader's session, value and token; null when there is none."
+        ),
         .init(
-            .electionResign, "ELECTION.RESIGN", "name SESSION id [SEQ n]", arity: -4, ["write"], .election,
-            "Gives up leadership, or a candidacy held."),
+            .electionResign,
+            "ELECTION.RESIGN",
+            "name SESSION id [SEQ n]",
+            arity: -4,
+            ["write"],
+            .election,
+            "Gives up leadership, or a candidacy held."
+        ),
     ]
 }

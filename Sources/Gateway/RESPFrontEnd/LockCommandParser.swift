@@ -51,34 +51,57 @@ enum LockCommandParser {
         case .lockConvert:
             let options = try CommandOptions(arguments, from: 2, .convert)
             return try RequestBuilder.convert(
-                name: name(arguments), session: options.session, mode: options.mode, wait: options.wait,
-                sequence: options.sequence)
+                name: name(arguments),
+                session: options.session,
+                mode: options.mode,
+                wait: options.wait,
+                sequence: options.sequence
+            )
         case .sessionOpen:
             let options = try CommandOptions(arguments, from: 1, .open)
             return try RequestBuilder.openSession(
-                id: options.id, namespace: options.namespace, ttl: options.ttl, label: options.label,
-                owner: options.owner, lockDelay: options.lockDelay, defaultTTL: defaultTTL)
+                id: options.id,
+                namespace: options.namespace,
+                ttl: options.ttl,
+                label: options.label,
+                owner: options.owner,
+                lockDelay: options.lockDelay,
+                defaultTTL: defaultTTL
+            )
         case .sessionClose: return try RequestBuilder.closeSession(Argument.text(arguments[1], .id))
         case .sessionInfo: return try RequestBuilder.session(Argument.text(arguments[1], .id))
         case .sessionList:
             let options = try CommandOptions(arguments, from: 1, .sessionPage)
             return try RequestBuilder.sessions(
-                namespace: options.namespace, cursor: options.cursor, count: options.count)
+                namespace: options.namespace,
+                cursor: options.cursor,
+                count: options.count
+            )
         case .lockInfo:
             let options = try CommandOptions(arguments, from: 2, .namespace)
             return try RequestBuilder.object(name: name(arguments), namespace: options.namespace)
         case .lockList:
             let options = try CommandOptions(arguments, from: 1, .page)
             return try RequestBuilder.list(
-                namespace: options.namespace, prefix: options.prefix, cursor: options.cursor, count: options.count)
+                namespace: options.namespace,
+                prefix: options.prefix,
+                cursor: options.cursor,
+                count: options.count
+            )
         case .lockCheck:
             let options = try CommandOptions(arguments, from: 2, .check)
             return try RequestBuilder.check(
-                name: name(arguments), namespace: options.namespace, token: options.token)
+                name: name(arguments),
+                namespace: options.namespace,
+                token: options.token
+            )
         case .lockBreak:
             let options = try CommandOptions(arguments, from: 2, .breaking)
             return try RequestBuilder.breakLock(
-                name: name(arguments), namespace: options.namespace, reason: options.reason)
+                name: name(arguments),
+                namespace: options.namespace,
+                reason: options.reason
+            )
         case .semaphoreAcquire, .semaphoreRelease, .electionCampaign, .electionLeader, .electionResign:
             return try other(id, arguments)
         default: return nil
@@ -92,8 +115,13 @@ enum LockCommandParser {
     private static func acquire(_ arguments: RESPArguments) throws(BadRequest) -> Request {
         let options = try CommandOptions(arguments, from: 2, .acquire)
         return try RequestBuilder.acquire(
-            name: name(arguments), session: options.session, mode: options.mode, wait: options.wait,
-            priority: options.priority, sequence: options.sequence)
+            name: name(arguments),
+            session: options.session,
+            mode: options.mode,
+            wait: options.wait,
+            priority: options.priority,
+            sequence: options.sequence
+        )
     }
 
     /// Options come first, then pairs: a lock may well be named like an option.
@@ -110,16 +138,27 @@ enum LockCommandParser {
             index += 2
         }
         return try RequestBuilder.acquireAll(
-            items: items, session: options.session, wait: options.wait, priority: options.priority,
-            sequence: options.sequence)
+            items: items,
+            session: options.session,
+            wait: options.wait,
+            priority: options.priority,
+            sequence: options.sequence
+        )
     }
 
     private static func release(
-        _ kind: ObjectKind, _ arguments: RESPArguments, _ allowed: CommandOptions.Allowed
+        _ kind: ObjectKind,
+        _ arguments: RESPArguments,
+        _ allowed: CommandOptions.Allowed
     ) throws(BadRequest) -> Request {
         let options = try CommandOptions(arguments, from: 2, allowed)
         return try RequestBuilder.release(
-            kind, name: name(arguments), session: options.session, permits: options.permits, sequence: options.sequence)
+            kind,
+            name: name(arguments),
+            session: options.session,
+            permits: options.permits,
+            sequence: options.sequence
+        )
     }
 
     private static func other(_ id: CommandID, _ arguments: RESPArguments) throws(BadRequest) -> Request? {
@@ -127,14 +166,23 @@ enum LockCommandParser {
         case .semaphoreAcquire:
             let options = try CommandOptions(arguments, from: 2, .semaphoreAcquire)
             return try RequestBuilder.acquireSemaphore(
-                name: name(arguments), session: options.session, limit: options.limit, permits: options.permits,
-                wait: options.wait, sequence: options.sequence)
+                name: name(arguments),
+                session: options.session,
+                limit: options.limit,
+                permits: options.permits,
+                wait: options.wait,
+                sequence: options.sequence
+            )
         case .semaphoreRelease: return try release(.semaphore, arguments, .semaphoreRelease)
         case .electionCampaign:
             let options = try CommandOptions(arguments, from: 2, .campaign)
             return try RequestBuilder.campaign(
-                name: name(arguments), session: options.session, value: options.value, wait: options.wait,
-                sequence: options.sequence)
+                name: name(arguments),
+                session: options.session,
+                value: options.value,
+                wait: options.wait,
+                sequence: options.sequence
+            )
         case .electionLeader:
             let options = try CommandOptions(arguments, from: 2, .namespace)
             return try RequestBuilder.electionLeader(name: name(arguments), namespace: options.namespace)

@@ -57,7 +57,7 @@ extension RESPConnectionHandler {
             guard command.text(2).uppercased() == "ID", command.count > 3 else {
                 return writeError("ERR syntax error; usage: CLIENT LIST [ID id …]")
             }
-            let ids = (3 ..< command.count).map { UInt64(command.text($0)) }
+            let ids = (3..<command.count).map { UInt64(command.text($0)) }
             guard !ids.contains(nil) else { return writeError("ERR Invalid client ID") }
             entries.removeAll { !ids.contains($0.id) }
         }

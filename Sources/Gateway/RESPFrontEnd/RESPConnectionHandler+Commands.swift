@@ -22,13 +22,13 @@ extension RESPConnectionHandler {
             for description in table.commands { writeInfo(description) }
         case ("INFO", _):
             writer.array(command.count - 2)
-            for index in 2 ..< command.count {
+            for index in 2..<command.count {
                 if let description = table.find(command.text(index)) { writeInfo(description) } else { writer.null() }
             }
         case ("DOCS", _):
             let wanted =
                 command.count == 2
-                ? table.commands : (2 ..< command.count).compactMap { table.find(command.text($0)) }
+                ? table.commands : (2..<command.count).compactMap { table.find(command.text($0)) }
             writer.map(wanted.count)
             for description in wanted { writeDocs(description) }
         case ("GETKEYS", _): writeError("ERR The command has no key arguments")
@@ -129,7 +129,12 @@ struct CommandSyntax {
             let name = String(isToken ? plain[index + 1] : word)
             result.append(
                 Argument(
-                    name: name, token: isToken ? String(word) : nil, isOptional: isOptional, isMultiple: isMultiple))
+                    name: name,
+                    token: isToken ? String(word) : nil,
+                    isOptional: isOptional,
+                    isMultiple: isMultiple
+                )
+            )
             index += isToken ? 2 : 1
         }
     }

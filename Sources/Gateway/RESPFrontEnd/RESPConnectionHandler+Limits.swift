@@ -43,7 +43,10 @@ extension RESPConnectionHandler {
     func startTimer(_ context: ChannelHandlerContext) {
         let configuration = services.configuration
         let shortest = min(
-            configuration.writeTimeout, configuration.frameTimeout, configuration.idleTimeout ?? .hours(1))
+            configuration.writeTimeout,
+            configuration.frameTimeout,
+            configuration.idleTimeout ?? .hours(1)
+        )
         let period = TimeAmount.nanoseconds(max(1_000_000, min(5_000_000_000, shortest.nanoseconds / 4)))
         timer = context.eventLoop.assumeIsolated().scheduleTask(in: period) {
             self.checkTimeouts()
@@ -71,7 +74,8 @@ extension RESPConnectionHandler {
     func cutOff(_ reason: String) {
         services.logger.info(
             "closing a client connection",
-            metadata: ["client": "\(entry?.address ?? "?")", "reason": "\(reason)"])
+            metadata: ["client": "\(entry?.address ?? "?")", "reason": "\(reason)"]
+        )
         context?.close(promise: nil)
     }
 }

@@ -93,6 +93,9 @@ extension RESPConnectionHandler {
             guard let wanted = UInt8(exactly: number).flatMap(RESPVersion.init(rawValue:)) else {
                 return writeError("NOPROTO unsupported protocol version; this server speaks 2 and 3")
             }
+            if wanted == .two, !watches.isEmpty {
+                return writeError("ERR pushes need RESP3; LOCK.UNWATCH first, then HELLO 2")
+            }
             version = wanted
         }
         var index = 2
@@ -127,7 +130,7 @@ extension RESPConnectionHandler {
 
     /// Redis' rule: printable ASCII without blanks.
     static func isPlainName(_ text: String) -> Bool {
-        text.utf8.count <= RequestLimits.nameBytes && text.utf8.allSatisfy { (0x21 ... 0x7e).contains($0) }
+        text.utf8.count <= RequestLimits.nameBytes && text.utf8.allSatisfy { (0x21...0x7e).contains($0) }
     }
 
     /// What `redis-benchmark` and client libraries ask before they begin.
@@ -142,7 +145,7 @@ extension RESPConnectionHandler {
             ("proto-max-bulk-len", String(configuration.limits.bulkBytes)), ("save", ""),
             ("timeout", String((configuration.idleTimeout?.nanoseconds ?? 0) / 1_000_000_000)),
         ]
-        let wanted = (2 ..< command.count).map { command.text($0).lowercased() }
+        let wanted = (2..<command.count).map { command.text($0).lowercased() }
         let found = known.filter { pair in wanted.contains { $0 == "*" || $0 == pair.0 } }
         writer.map(found.count)
         for pair in found { writer.pair(pair.0, pair.1) }
@@ -158,10 +161,12 @@ extension RESPConnectionHandler {
     }
 
     private func info(_ command: RESPCommand) -> EventLoopFuture<String>? {
-        let sections = (1 ..< command.count).map { command.text($0).lowercased() }
+        let sections = (1..<command.count).map { command.text($0).lowercased() }
         let facts = ServerInfo.Facts(
-            services: services, protocolPort: context?.channel.localAddress?.port ?? services.configuration.port,
-            now: context?.eventLoop.now ?? .now())
+            services: services,
+            protocolPort: context?.channel.localAddress?.port ?? services.configuration.port,
+            now: context?.eventLoop.now ?? .now()
+        )
         return status { status in ServerInfo.info(sections, facts, status) }
     }
 

@@ -14,7 +14,7 @@ extension RESPConnectionHandler {
         var hasMore = true
         while hasMore, !isClosing, !isPushingBack {
             do throws(RESPError) {
-                while !isPushingBack, hasMore {
+                while hasMore, !isClosing, !isPushingBack {
                     if let command = try parser.next() { accept(command) } else { hasMore = false }
                 }
             } catch {
@@ -28,42 +28,68 @@ extension RESPConnectionHandler {
         }
     }
 
-    private func accept(_ command: RESPCommand) {
-        let arrived = lastActivity
-        let found = command.withArguments { arguments in table.find(arguments[0]) }
-        guard let id = found else {
-            append(.ping, arrived, .answered(.error(unknownCommand(command))))
-            return
-        }
-        lastCommand = id
-        let description = table[id]
-        guard description.accepts(count: command.count) else {
-            let bad = BadRequest.wrongArity(command: description.name.lowercased(), usage: description.usage)
-            append(id, arrived, .answered(.error("ERR " + bad.message(.resp))))
-            return
-        }
-        do throws(BadRequest) {
-            let request = try command.withArguments { arguments throws(BadRequest) in
-                try LockCommandParser.request(id, arguments, defaultTTL: services.configuration.sessionTTL)
+    private enum Accepted {
+        case unknown
+        case wrongArity(CommandID)
+        case request(CommandID, Request)
+        case local(CommandID)
+        case bad(CommandID, BadRequest)
+    }
+
+    /// Not by `withArguments`, whose generic result and error cost more than the parsing.
+    private func read(_ command: RESPCommand) -> Accepted {
+        command.buffer.withUnsafeReadableBytes { bytes in
+            let arguments = RESPArguments(bytes: bytes, slots: command.slots)
+            guard let id = table.find(arguments[0]) else { return .unknown }
+            guard table[id].accepts(count: arguments.count) else { return .wrongArity(id) }
+            do throws(BadRequest) {
+                let ttl = services.configuration.sessionTTL
+                guard let request = try LockCommandParser.request(id, arguments, defaultTTL: ttl) else {
+                    return .local(id)
+                }
+                return .request(id, request)
+            } catch {
+                return .bad(id, error)
             }
-            if let request {
-                append(id, arrived, .request(request, Lane(request), id == .lockAcquireAll ? .tokens : .plain))
-            } else {
-                append(id, arrived, .local(command))
-            }
-        } catch {
-            append(id, arrived, .answered(.error("ERR " + error.message(.resp))))
         }
     }
 
-    /// Commands start as they are queued whenever they can, so that a pipeline is in flight as a whole.
+    /// Starts the command at once where it may, else queues it.
+    private func accept(_ command: RESPCommand) {
+        let arrived = lastActivity
+        switch read(command) {
+        case .unknown: append(.ping, arrived, .answered(.error(unknownCommand(command))))
+        case .wrongArity(let id):
+            let bad = BadRequest.wrongArity(command: table[id].name.lowercased(), usage: table[id].usage)
+            append(id, arrived, .answered(.error("ERR " + bad.message(.resp))))
+        case .bad(let id, let bad): append(id, arrived, .answered(.error("ERR " + bad.message(.resp))))
+        case .local(let id):
+            lastCommand = id
+            guard queue.isEmpty else { return append(id, arrived, .local(command)) }
+            headNumber += 1
+            startLocal(Slot(id: id, arrived: arrived, state: .inFlight(nil, .plain)), command)
+        case .request(let id, let request):
+            lastCommand = id
+            let lane = Lane(request)
+            let shape = id == .lockAcquireAll ? ResponseEncoder.Shape.tokens : .plain
+            guard started == queue.count, mayStart(lane) else {
+                return append(id, arrived, .request(request, lane, shape))
+            }
+            append(id, arrived, .inFlight(nil, shape))
+            // An answer given at once must not begin to advance from within.
+            isAdvancing = true
+            start(request, lane, shape)
+            isAdvancing = false
+        }
+    }
+
     private func append(_ id: CommandID, _ arrived: NIODeadline, _ state: SlotState) {
         queue.append(Slot(id: id, arrived: arrived, state: state))
     }
 
     private func unknownCommand(_ command: RESPCommand) -> String {
         let name = String(command.text(0).prefix(128))
-        let arguments = (1 ..< min(command.count, 5)).map { "'\(command.text($0).prefix(64))' " }.joined()
+        let arguments = (1..<min(command.count, 5)).map { "'\(command.text($0).prefix(64))' " }.joined()
         var text = "ERR unknown command '\(name)', with args beginning with: \(arguments)"
         if let near = Suggestion.nearest(to: name, among: table.commands.lazy.map(\.name)) {
             text += "; did you mean '\(near)'?"
@@ -98,7 +124,10 @@ extension RESPConnectionHandler {
     private func finish(_ slot: Slot) {
         let elapsed = (context?.eventLoop.now ?? slot.arrived) - slot.arrived
         services.observer.commandFinished(
-            table[slot.id].family, frontEnd: .resp, seconds: Double(elapsed.nanoseconds) / 1e9)
+            table[slot.id].family,
+            frontEnd: .resp,
+            seconds: Double(elapsed.nanoseconds) / 1e9
+        )
     }
 
     private func write(_ reply: Reply) {
@@ -115,7 +144,9 @@ extension RESPConnectionHandler {
     func writeError(_ line: String) {
         writer.error(line)
         services.observer.errorReplied(
-            .resp, code: line.split(separator: " ", maxSplits: 1).first.map(String.init) ?? "ERR")
+            .resp,
+            code: line.split(separator: " ", maxSplits: 1).first.map(String.init) ?? "ERR"
+        )
     }
 
     /// Starts the first slot that has not been started; false when it must wait for others.
@@ -127,24 +158,23 @@ extension RESPConnectionHandler {
             return true
         case .request(let request, let lane, let shape):
             guard mayStart(lane) else { return false }
-            start(request, lane, shape, at: index)
+            queue[index].state = .inFlight(nil, shape)
+            start(request, lane, shape)
             return true
         case .local(let command):
             guard started == 0 else { return false }
-            startLocal(command)
+            headNumber += 1
+            startLocal(queue.removeFirst(), command)
             return true
         }
     }
 
-    /// Runs a command of the connection itself, at the queue's head. Its slot leaves first: it may clear the queue.
-    private func startLocal(_ command: RESPCommand) {
-        var slot = queue.removeFirst()
-        let number = headNumber
-        headNumber += 1
+    /// Runs a command of the connection itself, whose slot has just left the head of the queue: it may clear the queue.
+    private func startLocal(_ slot: Slot, _ command: RESPCommand) {
         guard let pending = runLocal(slot.id, command) else { return finish(slot) }
-        slot.state = .inFlight(nil, .plain)
-        queue.prepend(slot)
-        headNumber = number
+        headNumber -= 1
+        let number = headNumber
+        queue.prepend(Slot(id: slot.id, arrived: slot.arrived, state: .inFlight(nil, .plain)))
         started += 1
         unanswered += 1
         lane = nil
@@ -162,11 +192,9 @@ extension RESPConnectionHandler {
         return !lane.mayWait && lane.kind == next.kind && lane.namespace == next.namespace
     }
 
-    private func start(
-        _ request: Request, _ lane: Lane, _ shape: ResponseEncoder.Shape, at index: CircularBuffer<Slot>.Index
-    ) {
+    /// Submits the first slot that has not been started; its state is already "in flight".
+    private func start(_ request: Request, _ lane: Lane, _ shape: ResponseEncoder.Shape) {
         let number = headNumber + UInt64(started)
-        queue[index].state = .inFlight(nil, shape)
         started += 1
         unanswered += 1
         self.lane = lane
@@ -174,10 +202,9 @@ extension RESPConnectionHandler {
             self.answer(number, .response(response, shape))
         }
         // It may have been answered before `submit` returned.
-        let offset = Int(number &- headNumber)
-        guard number >= headNumber, offset < queue.count else { return }
-        let position = queue.index(queue.startIndex, offsetBy: offset)
-        if case .inFlight = queue[position].state {
+        guard number >= headNumber, number - headNumber < UInt64(queue.count) else { return }
+        let position = queue.index(queue.startIndex, offsetBy: Int(number - headNumber))
+        if lane.mayWait, case .inFlight = queue[position].state {
             queue[position].state = .inFlight(handle, shape)
             if isClosing { port.cancel(handle) }
         }
@@ -190,8 +217,16 @@ extension RESPConnectionHandler {
         guard number >= headNumber, number - headNumber < UInt64(queue.count), context != nil else { return }
         let index = queue.index(queue.startIndex, offsetBy: Int(number - headNumber))
         guard case .inFlight = queue[index].state else { return }
-        queue[index].state = .answered(unblocked(reply))
         unanswered -= 1
+        if number == headNumber {
+            let slot = queue.removeFirst()
+            headNumber += 1
+            started -= 1
+            write(unblocked(reply))
+            finish(slot)
+        } else {
+            queue[index].state = .answered(unblocked(reply))
+        }
         if lane?.mayWait == true { entry?.description.withLock { $0.isBlocked = false } }
         guard !isAdvancing else { return }
         advance()

@@ -21,7 +21,7 @@ extension RESPConnectionHandler {
             start = 3
         }
         var names: [Name] = []
-        for index in start ..< arguments.count {
+        for index in start..<arguments.count {
             names.append(try RequestBuilder.name(Argument.text(arguments[index], .name)))
         }
         return (namespace, names)

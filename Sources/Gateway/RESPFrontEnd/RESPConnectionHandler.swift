@@ -29,11 +29,12 @@ package final class RESPConnectionHandler: ChannelDuplexHandler {
 
     enum SlotState {
         /// Parsed, waiting for those before it.
-        case request(Request, Lane, ResponseEncoder.Shape)
+        indirect case request(Request, Lane, ResponseEncoder.Shape)
         case local(RESPCommand)
-        /// Given to the cluster, or to something else that answers later (then without a handle).
+        /// Given to the cluster, or to something else that answers later. With a handle when it may wait: only waits
+        /// are cancelled when the client goes, a change that is under way is not.
         case inFlight(RequestHandle?, ResponseEncoder.Shape)
-        case answered(Reply)
+        indirect case answered(Reply)
     }
 
     struct Slot {

@@ -13,13 +13,21 @@ package final class RESPServer: Sendable {
 
     /// `port` gives the request port of one of the group's loops; it is called on that loop.
     package init(
-        configuration: RESPServerConfiguration, identity: ServerIdentity, group: any EventLoopGroup,
-        administration: any NodeAdministration, observer: any GatewayObserver, logger: Logger,
+        configuration: RESPServerConfiguration,
+        identity: ServerIdentity,
+        group: any EventLoopGroup,
+        administration: any NodeAdministration,
+        observer: any GatewayObserver,
+        logger: Logger,
         port: @escaping @Sendable (any EventLoop) -> any RequestPort
     ) {
         services = RESPServices(
-            configuration: configuration, identity: identity, administration: administration, observer: observer,
-            logger: logger)
+            configuration: configuration,
+            identity: identity,
+            administration: administration,
+            observer: observer,
+            logger: logger
+        )
         self.group = group
         self.port = port
     }
@@ -42,11 +50,13 @@ package final class RESPServer: Sendable {
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
-                        RESPConnectionHandler(services: services, port: port(channel.eventLoop)))
+                        RESPConnectionHandler(services: services, port: port(channel.eventLoop))
+                    )
                 }
             }
         let channel = try await bootstrap.bind(
-            host: services.configuration.host, port: services.configuration.port
+            host: services.configuration.host,
+            port: services.configuration.port
         ).get()
         listener.withLock { $0 = channel }
         return channel.localAddress

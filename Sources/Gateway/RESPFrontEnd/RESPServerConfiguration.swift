@@ -28,10 +28,17 @@ package struct RESPServerConfiguration: Sendable {
     package var backlog: Int32
 
     package init(
-        host: String = "127.0.0.1", port: Int = 7700, limits: RESPLimits = RESPLimits(), pipelineDepth: Int = 1_024,
-        outboundBytes: Int = 8 << 20, maximumClients: Int = 10_000, idleTimeout: TimeAmount? = .seconds(300),
-        writeTimeout: TimeAmount = .seconds(30), frameTimeout: TimeAmount = .seconds(30),
-        requestTimeout: Interval = .milliseconds(5_000), sessionTTL: UInt64 = RequestLimits.defaultTTL,
+        host: String = "127.0.0.1",
+        port: Int = 7700,
+        limits: RESPLimits = RESPLimits(),
+        pipelineDepth: Int = 1_024,
+        outboundBytes: Int = 8 << 20,
+        maximumClients: Int = 10_000,
+        idleTimeout: TimeAmount? = .seconds(300),
+        writeTimeout: TimeAmount = .seconds(30),
+        frameTimeout: TimeAmount = .seconds(30),
+        requestTimeout: Interval = .milliseconds(5_000),
+        sessionTTL: UInt64 = RequestLimits.defaultTTL,
         backlog: Int32 = 1_024
     ) {
         self.host = host

@@ -13,8 +13,12 @@ package struct RESPServices: Sendable {
     let logger: Logger
 
     package init(
-        configuration: RESPServerConfiguration, identity: ServerIdentity, administration: any NodeAdministration,
-        observer: any GatewayObserver, logger: Logger, startedAt: NIODeadline = .now()
+        configuration: RESPServerConfiguration,
+        identity: ServerIdentity,
+        administration: any NodeAdministration,
+        observer: any GatewayObserver,
+        logger: Logger,
+        startedAt: NIODeadline = .now()
     ) {
         self.configuration = configuration
         self.identity = identity

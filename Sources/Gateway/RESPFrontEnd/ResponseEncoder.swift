@@ -44,8 +44,6 @@ enum ResponseEncoder {
         case .cancelled(let found): writer.integer(found ? 1 : 0)
         case .check(let isCurrent): writer.integer(isCurrent ? 1 : 0)
         case .noted: writer.simple("OK")
-        case .session(nil):
-            writer.error("NOSESSION the session does not exist: it was closed, has expired or was never opened")
         case .session(.some(let view)): session(view, into: &writer)
         case .object(.some(let view)): object(view, into: &writer)
         case .sessions(let views, let cursor):
@@ -62,7 +60,7 @@ enum ResponseEncoder {
             writer.bulk(value)
             writer.bulk("token")
             writer.integer(token)
-        case .refused: return false
+        case .refused, .session(nil): return false
         }
         return true
     }
@@ -76,7 +74,7 @@ enum ResponseEncoder {
     }
 
     private static func session(_ view: SessionView, into writer: inout RESPWriter) {
-        writer.map(9)
+        writer.map(10)
         writer.pair("id", view.id.name.text)
         writer.pair("label", view.label)
         writer.pair("owner", view.owner)
@@ -85,6 +83,7 @@ enum ResponseEncoder {
         writer.bulk("remaining")
         if let remaining = view.remainingMilliseconds { writer.integer(remaining) } else { writer.null() }
         writer.pair("age", view.ageMilliseconds)
+        writer.pair("held-count", view.heldCount)
         writer.bulk("held")
         writer.array(view.held.count)
         for name in view.held { writer.bulk(name.text) }
@@ -94,7 +93,7 @@ enum ResponseEncoder {
     }
 
     private static func object(_ view: ObjectView, into writer: inout RESPWriter) {
-        writer.map(8)
+        writer.map(10)
         writer.pair("namespace", view.namespace.text)
         writer.pair("name", view.name.text)
         writer.pair("kind", view.kind.text)
@@ -102,6 +101,8 @@ enum ResponseEncoder {
         writer.bulk("value")
         writer.bulk(view.value)
         writer.pair("delayed", view.isDelayed ? 1 : 0)
+        writer.pair("holder-count", view.holderCount)
+        writer.pair("waiter-count", view.waiterCount)
         writer.bulk("holders")
         writer.array(view.holders.count)
         for holder in view.holders {
