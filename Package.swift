@@ -3,18 +3,23 @@
 import PackageDescription
 
 // What every target is compiled with. `SYNCLINE_STRICT=1` (set by `make check` and CI) turns warnings into errors.
-let common: [SwiftSetting] = [
-    .enableUpcomingFeature("ExistentialAny"),
-    .enableUpcomingFeature("MemberImportVisibility"),
-    .enableUpcomingFeature("InternalImportsByDefault"),
-] + (Context.environment["SYNCLINE_STRICT"] == "1" ? [.treatAllWarnings(as: .error)] : [])
+let common: [SwiftSetting] =
+    [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+    ]
+    + (Context.environment["SYNCLINE_STRICT"] == "1" ? [.treatAllWarnings(as: .error)] : [])
+    // Set by `make test`: the tests of a module may look inside it, in release builds too.
+    + (Context.environment["SYNCLINE_TESTING"] == "1" ? [.unsafeFlags(["-enable-testing"])] : [])
 
 // The server's targets, in release builds: each loop owns what it changes and debug builds check it, so the dynamic
 // exclusivity checks are left out. SwiftPM refuses unsafe flags in a dependency, so nothing that the public product
 // `SynclineClient` reaches may carry them.
-let server: [SwiftSetting] = common + [
-    .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))
-]
+let server: [SwiftSetting] =
+    common + [
+        .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))
+    ]
 
 // Without this the generic containers of Primitives are not specialised in other targets: three to five times slower
 // (docs/ARCHITECTURE.md). On more than one of our targets the link fails with duplicate symbols.
@@ -38,10 +43,13 @@ let package = Package(
         .executable(name: "syncline", targets: ["syncline"]),
         .executable(name: "syncline-sim", targets: ["syncline-sim"]),
     ],
-    traits: [.trait(name: "PlantedBugs", description: "Test builds only: compile in bugs that the simulator must find.")],
+    traits: [
+        .trait(name: "PlantedBugs", description: "Test builds only: compile in bugs that the simulator must find.")
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1", traits: []),
+        .package(url: "https://github.com/apple/swift-nio-extras", exact: "1.35.2"),
         .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0", traits: []),
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
@@ -54,18 +62,26 @@ let package = Package(
         .target(name: "Primitives", swiftSettings: generic + planted),
         .target(name: "RaftCore", dependencies: ["Primitives"], swiftSettings: server + planted),
         .target(name: "LockCore", dependencies: ["Primitives"], swiftSettings: server + planted),
-        .target(name: "Replica", dependencies: ["Primitives", "RaftCore", "LockCore"], swiftSettings: server + planted),
+        .target(
+            name: "Replica",
+            dependencies: ["Primitives", "RaftCore", "LockCore"],
+            swiftSettings: server + planted
+        ),
 
         // Edges: each implements one port.
         .target(name: "CChecksum", cSettings: [.unsafeFlags(["-O2"])]),
         .target(
-            name: "Wire", dependencies: ["Primitives", "RaftCore", "LockCore", "Replica", "CChecksum"],
-            swiftSettings: server),
+            name: "Wire",
+            dependencies: ["Primitives", "RaftCore", "LockCore", "Replica", "CChecksum"],
+            swiftSettings: server
+        ),
         .target(name: "RESP", dependencies: [nioCore], swiftSettings: common),
         .target(name: "Storage", dependencies: ["Primitives", "RaftCore", "Wire", "CChecksum"], swiftSettings: server),
         .target(
-            name: "Transport", dependencies: ["Primitives", "RaftCore", "Replica", "Wire", "Telemetry", nioCore, nioPosix, logging],
-            swiftSettings: server),
+            name: "Transport",
+            dependencies: ["Primitives", "RaftCore", "Replica", "Wire", "Telemetry", nioCore, nioPosix, logging],
+            swiftSettings: server
+        ),
         .target(name: "FaultProxy", dependencies: ["Primitives", nioCore, nioPosix], swiftSettings: common),
         .target(name: "Telemetry", dependencies: ["Primitives", logging], swiftSettings: server),
         .target(
@@ -73,9 +89,13 @@ let package = Package(
             dependencies: [
                 "Primitives", "RaftCore", "LockCore", "Replica", "RESP", "Telemetry", nioCore, nioPosix, logging,
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
             ],
-            swiftSettings: server),
+            swiftSettings: server
+        ),
         .target(
             name: "Node",
             dependencies: [
@@ -84,7 +104,8 @@ let package = Package(
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Configuration", package: "swift-configuration"),
             ],
-            swiftSettings: server),
+            swiftSettings: server
+        ),
 
         // Clients.
         .target(name: "SynclineClient", dependencies: ["RESP", nioCore, nioPosix], swiftSettings: common),
@@ -94,68 +115,97 @@ let package = Package(
                 "Node", "Gateway", "Telemetry", "Primitives", "Replica", "RESP", "SynclineClient", arguments,
                 logging, lifecycle, histogram, nioCore, nioPosix,
             ],
-            swiftSettings: server),
+            swiftSettings: server
+        ),
 
         // Proof.
         .target(name: "ScriptTesting", dependencies: ["Primitives"], swiftSettings: common),
         .target(
-            name: "Simulator", dependencies: ["Primitives", "RaftCore", "LockCore", "Replica", "Wire"],
-            swiftSettings: server + planted),
+            name: "Simulator",
+            dependencies: ["Primitives", "RaftCore", "LockCore", "Replica", "Wire"],
+            swiftSettings: server + planted
+        ),
         .executableTarget(
-            name: "syncline-sim", dependencies: ["Simulator", "Primitives", arguments], swiftSettings: server + planted),
+            name: "syncline-sim",
+            dependencies: ["Simulator", "Primitives", arguments],
+            swiftSettings: server + planted
+        ),
 
         // Tests, from the cores outwards.
         .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"], swiftSettings: common),
         .testTarget(name: "CChecksumTests", dependencies: ["CChecksum"], swiftSettings: common),
         .testTarget(name: "RaftCoreTests", dependencies: ["RaftCore", "Primitives"], swiftSettings: common),
         .testTarget(
-            name: "LockCoreTests", dependencies: ["LockCore", "Primitives", "ScriptTesting"], exclude: ["Scripts"],
-            swiftSettings: common),
+            name: "LockCoreTests",
+            dependencies: ["LockCore", "Primitives", "ScriptTesting"],
+            exclude: ["Scripts"],
+            swiftSettings: common
+        ),
         .testTarget(
-            name: "ReplicaTests", dependencies: ["Primitives", "RaftCore", "LockCore", "Replica"],
-            swiftSettings: common),
+            name: "ReplicaTests",
+            dependencies: ["Primitives", "RaftCore", "LockCore", "Replica"],
+            swiftSettings: common
+        ),
         .testTarget(
-            name: "WireTests", dependencies: ["Wire", "Primitives", "RaftCore", "LockCore", "Replica"],
-            swiftSettings: common),
+            name: "WireTests",
+            dependencies: ["Wire", "Primitives", "RaftCore", "LockCore", "Replica"],
+            swiftSettings: common
+        ),
         .testTarget(
-            name: "StorageTests", dependencies: ["Storage", "Wire", "Primitives", "RaftCore"], swiftSettings: common),
+            name: "StorageTests",
+            dependencies: ["Storage", "Wire", "Primitives", "RaftCore"],
+            swiftSettings: common
+        ),
         .testTarget(
-            name: "TelemetryTests", dependencies: ["Telemetry", "Primitives", logging], swiftSettings: common),
+            name: "TelemetryTests",
+            dependencies: ["Telemetry", "Primitives", logging],
+            swiftSettings: common
+        ),
         .testTarget(
             name: "TransportTests",
             dependencies: [
                 "Transport", "FaultProxy", "Primitives", "RaftCore", "Replica", "Wire", "Telemetry", nioCore, nioPosix,
                 logging,
             ],
-            swiftSettings: common),
+            swiftSettings: common
+        ),
         .testTarget(name: "RESPTests", dependencies: ["RESP", nioCore], swiftSettings: common),
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Gateway", "Primitives", "RaftCore", "LockCore", "Replica", "RESP", nioCore, nioPosix, logging, lifecycle,
+                "Gateway", "Primitives", "RaftCore", "LockCore", "Replica", "RESP", nioCore, nioPosix, logging,
+                lifecycle,
                 .product(name: "NIOEmbedded", package: "swift-nio"),
-                .product(name: "Hummingbird", package: "hummingbird"),
-                .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
-            swiftSettings: common),
+            swiftSettings: common
+        ),
         .testTarget(name: "NodeTests", dependencies: ["Node", "Primitives"], swiftSettings: common),
         .target(
-            name: "ClientTestSupport", dependencies: ["RESP", nioCore, nioPosix], path: "Tests/ClientTestSupport",
-            swiftSettings: common),
+            name: "ClientTestSupport",
+            dependencies: ["RESP", nioCore, nioPosix],
+            path: "Tests/ClientTestSupport",
+            swiftSettings: common
+        ),
         .testTarget(
             name: "SynclineClientTests",
-            dependencies: ["SynclineClient", "RESP", "ClientTestSupport", nioCore, nioPosix], swiftSettings: common),
+            dependencies: ["SynclineClient", "RESP", "ClientTestSupport", nioCore, nioPosix],
+            swiftSettings: common
+        ),
         .testTarget(
             name: "CommandLineTests",
             dependencies: [
                 "syncline", "ClientTestSupport", "Node", "SynclineClient", "RESP", nioCore, nioPosix, histogram,
                 arguments,
             ],
-            swiftSettings: common),
+            swiftSettings: common
+        ),
         .testTarget(name: "SimulationTests", dependencies: ["Simulator", "syncline-sim"], swiftSettings: common),
         .testTarget(
-            name: "ClusterTests", dependencies: ["FaultProxy", nioCore, nioPosix], exclude: ["python"],
-            swiftSettings: common),
+            name: "ClusterTests",
+            dependencies: ["FaultProxy", nioCore, nioPosix],
+            exclude: ["python"],
+            swiftSettings: common
+        ),
         .testTarget(name: "TidyTests", swiftSettings: common),
     ],
     swiftLanguageModes: [.v6]

@@ -14,8 +14,8 @@ check_swift() {
     local version
     version=$(swift --version 2>/dev/null | sed -nE 's/.*Swift version ([0-9]+)\.([0-9]+).*/\1 \2/p' | head -1)
     read -r major minor <<<"$version"
-    [ "${major:-0}" -gt 6 ] || { [ "${major:-0}" = 6 ] && [ "${minor:-0}" -ge 2 ]; } \
-        || fail "Swift 6.2 or newer is needed, this is ${version/ /.}"
+    [ "${major:-0}" -gt 6 ] || { [ "${major:-0}" = 6 ] && [ "${minor:-0}" -ge 3 ]; } \
+        || fail "Swift 6.3 or newer is needed, this is ${version/ /.}"
 }
 
 # ensure tool:package …: installs the packages of the tools that are not there.
@@ -43,14 +43,6 @@ install() {
     rm -f "$log"
 }
 
-has_faketime() {
-    local library
-    for library in /usr/lib/*/faketime/libfaketimeMT.so.1 /usr/lib*/faketime/libfaketimeMT.so.1; do
-        [ -e "$library" ] && return
-    done
-    return 1
-}
-
 python_with_redis() {
     local venv=.build-venv
     "$venv/bin/python" -c 'import redis' 2>/dev/null && return
@@ -68,7 +60,6 @@ case ${1:-build} in
     test)
         ensure redis-cli:redis-tools ip:iproute2 nft:nftables mkfs.ext4:e2fsprogs mount:mount pgrep:procps \
             python3:python3
-        has_faketime || install faketime
         # Debian splits the module from the interpreter.
         python3 -c 'import ensurepip, venv' 2>/dev/null || install python3-venv
         python_with_redis

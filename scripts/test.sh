@@ -11,6 +11,8 @@ step() { printf '\n── %ds  %s\n' "$SECONDS" "$*"; }
 export SWIFT_BACKTRACE=enable=no
 # Warnings are errors. Set for every command, since it is part of the manifest and a change of it builds anew.
 export SYNCLINE_STRICT=1
+# Tests may import what they test with @testable. Only our own targets are compiled for it.
+export SYNCLINE_TESTING=1
 
 step "set-up"
 scripts/setup.sh test

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Ends the process when `condition` is false, in release builds too: our own bug, never a peer's or client's doing
-/// (DESIGN §3 rule 4). `fatalError` and not `precondition`, because a release `precondition` traps without its message.
+/// (DESIGN §3 rule 4). `fatalError`, not `precondition`: a release `precondition` traps without its message.
 package func invariant(
     _ condition: @autoclosure () -> Bool,
     _ message: @autoclosure () -> String,

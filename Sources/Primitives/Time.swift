@@ -64,7 +64,9 @@ package struct Interval: Hashable, Comparable, Sendable, CustomStringConvertible
         return Interval(nanoseconds: overflow ? .max : value)
     }
 
-    package static func / (left: Interval, right: UInt64) -> Interval { Interval(nanoseconds: left.nanoseconds / right) }
+    package static func / (left: Interval, right: UInt64) -> Interval {
+        Interval(nanoseconds: left.nanoseconds / right)
+    }
 
     package var description: String { "\(nanoseconds / 1_000_000)ms" }
 }

@@ -12,7 +12,10 @@ package struct CommandEnvelope: Sendable, Equatable {
     package var command: LockCommand
 
     package init(
-        stamp: UInt64, request: RequestID, acknowledgedBelow: UInt64 = 0, acknowledged: [UInt64] = [],
+        stamp: UInt64,
+        request: RequestID,
+        acknowledgedBelow: UInt64 = 0,
+        acknowledged: [UInt64] = [],
         command: LockCommand
     ) {
         self.stamp = stamp
@@ -67,7 +70,8 @@ extension LockCommand {
     package var needsRoom: Bool {
         switch self {
         case .openSession, .acquire, .convert: true
-        case .closeSession, .release, .breakLock, .cancel, .expireSession, .timeoutWait, .endLockDelay, .abortWait: false
+        case .closeSession, .release, .breakLock, .cancel, .expireSession, .timeoutWait, .endLockDelay, .abortWait:
+            false
         }
     }
 }

@@ -10,7 +10,8 @@ extension Replica {
                 lockEffects.removeAll()
                 _ = try state.apply(entry, into: &lockEffects)
             } catch {
-                let reason = "entry \(entry.index) of \(shard) cannot be understood (\(error)); it was written by a newer "
+                let reason =
+                    "entry \(entry.index) of \(shard) cannot be understood (\(error)); it was written by a newer "
                 halt(reason + "version: upgrade this node", &effects)
                 return
             }
@@ -37,11 +38,18 @@ extension Replica {
         guard let term = raft.term(at: state.applied) else { return }
         snapshotInProgress = true
         effects.snapshotJob = SnapshotJob(
-            index: state.applied, term: term, voters: configuration.raft.voters, state: state)
+            index: state.applied,
+            term: term,
+            voters: configuration.raft.voters,
+            state: state
+        )
     }
 
     mutating func install(
-        _ metadata: SnapshotMetadata, _ bytes: [UInt8], from: NodeID, _ now: Instant,
+        _ metadata: SnapshotMetadata,
+        _ bytes: [UInt8],
+        from: NodeID,
+        _ now: Instant,
         _ effects: inout ReplicaEffects
     ) {
         // A snapshot may arrive after the log itself has got as far: then the state is already ahead of it.

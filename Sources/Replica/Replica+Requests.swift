@@ -13,7 +13,10 @@ enum PendingRead: Sendable {
 
 extension Replica {
     mutating func accept(
-        _ routed: RoutedRequest, from: NodeID, _ now: Instant, _ effects: inout ReplicaEffects
+        _ routed: RoutedRequest,
+        from: NodeID,
+        _ now: Instant,
+        _ effects: inout ReplicaEffects
     ) {
         guard raft.role == .leader else {
             reply(.notLeader(hint: raft.leader), routed.id, to: from, &effects)
@@ -34,7 +37,11 @@ extension Replica {
     }
 
     private mutating func propose(
-        _ command: LockCommand, _ routed: RoutedRequest, from: NodeID, _ now: Instant, _ effects: inout ReplicaEffects
+        _ command: LockCommand,
+        _ routed: RoutedRequest,
+        from: NodeID,
+        _ now: Instant,
+        _ effects: inout ReplicaEffects
     ) {
         if callers.contains(routed.id) {
             // A retry of what is in the log or in a waiting line already: only the way of the answer changes.
@@ -62,8 +69,12 @@ extension Replica {
             return
         }
         let envelope = CommandEnvelope(
-            stamp: stampBase.stamp(at: now), request: routed.id, acknowledgedBelow: routed.acknowledgedBelow,
-            acknowledged: routed.acknowledged, command: command)
+            stamp: stampBase.stamp(at: now),
+            request: routed.id,
+            acknowledgedBelow: routed.acknowledgedBelow,
+            acknowledged: routed.acknowledged,
+            command: command
+        )
         switch append(envelope.encoded(), now, &effects) {
         case .appended: callers.note(routed.id, node: from)
         case .notLeader(let hint): reply(.notLeader(hint: hint), routed.id, to: from, &effects)
@@ -79,7 +90,9 @@ extension Replica {
     }
 
     private mutating func append(
-        _ payload: [UInt8], _ now: Instant, _ effects: inout ReplicaEffects
+        _ payload: [UInt8],
+        _ now: Instant,
+        _ effects: inout ReplicaEffects
     ) -> ProposalResult {
         raft.step(.propose(payload: payload), now: now, into: &raftEffects)
         guard let result = raftEffects.proposal else { invariantFailure("a proposal was left unanswered") }
@@ -125,7 +138,11 @@ extension Replica {
     }
 
     private mutating func renew(
-        _ session: SessionID, _ id: RequestID, from: NodeID, _ now: Instant, _ effects: inout ReplicaEffects
+        _ session: SessionID,
+        _ id: RequestID,
+        from: NodeID,
+        _ now: Instant,
+        _ effects: inout ReplicaEffects
     ) {
         if timekeeper.isExpiring(session) {
             heldRenewals.append((session, id, from))

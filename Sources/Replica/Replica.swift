@@ -39,7 +39,11 @@ package struct Replica: Sendable {
     /// - Parameter snapshot: the bytes of `recovered.snapshot`.
     /// - Throws: `DecodingError` when the snapshot's bytes are not a state of this version.
     package init(
-        configuration: ReplicaConfiguration, recovered: RecoveredLog, snapshot: [UInt8]?, seed: UInt64, now: Instant
+        configuration: ReplicaConfiguration,
+        recovered: RecoveredLog,
+        snapshot: [UInt8]?,
+        seed: UInt64,
+        now: Instant
     ) throws(DecodingError) {
         self.configuration = configuration
         if let snapshot {
@@ -85,7 +89,10 @@ package struct Replica: Sendable {
             drive(.snapshotTaken(metadata), now, &effects)
         case .snapshotChunkRead(let to, let metadata, let offset, let bytes, let checksum):
             drive(
-                .snapshotChunkRead(to: to, metadata, offset: offset, bytes: bytes, checksum: checksum), now, &effects)
+                .snapshotChunkRead(to: to, metadata, offset: offset, bytes: bytes, checksum: checksum),
+                now,
+                &effects
+            )
         case .snapshotChunkStored(let from, let metadata, let next):
             drive(.snapshotChunkStored(from: from, metadata, nextOffset: next), now, &effects)
         case .snapshotInstalled(let from, let metadata, let bytes):
@@ -94,11 +101,12 @@ package struct Replica: Sendable {
         }
     }
 
-    /// Sends what the turn has gathered: one append per follower, one persist for all proposals, one round for all reads.
+    /// Sends what the turn has gathered: one append per follower, one persist for all proposals, one round for reads.
     package mutating func flush(now: Instant, into effects: inout ReplicaEffects) {
         guard halted == nil else { return }
         raft.flush(now: now, into: &raftEffects)
         absorb(now, &effects)
+        effects.isLeading = isLeading
     }
 
     /// One Raft step, and everything that follows from it.

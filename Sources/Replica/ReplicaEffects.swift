@@ -72,6 +72,8 @@ package struct ReplicaEffects: Sendable {
     package var sendAfterPersist: [Envelope] = []
     package var replies: [ReplyEnvelope] = []
     package var events: [LockEvent] = []
+    /// Whether the replica led when the turn was flushed.
+    package var isLeading = false
     package var roleChange: RoleChange?
     /// Tell every other replica of this shard.
     package var digests: [(index: LogIndex, hash: UInt64)] = []
@@ -83,7 +85,7 @@ package struct ReplicaEffects: Sendable {
     package var waitsConfirmed: [(to: NodeID, query: UInt64, waits: [RequestID])] = []
     /// From the system shard's leader to the leaders of other shards.
     package var detector: [DetectorMessage] = []
-    /// This replica's state differs from its peers', or it met an entry it does not know: it must stop. The text says why.
+    /// This replica differs from its peers, or met an entry it does not know: it must stop. The text says why.
     package var halted: String?
 
     package init() {}

@@ -67,7 +67,11 @@ package struct RoutedRequest: Sendable, Equatable {
     package static let maxAcknowledged = 64
 
     package init(
-        shard: ShardID, id: RequestID, acknowledgedBelow: UInt64, acknowledged: [UInt64] = [], request: Request
+        shard: ShardID,
+        id: RequestID,
+        acknowledgedBelow: UInt64,
+        acknowledged: [UInt64] = [],
+        request: Request
     ) {
         self.shard = shard
         self.id = id

@@ -84,7 +84,7 @@ package struct RequestTable: Sendable {
         origins.modify(id.origin) { origin in
             if mayWait || origin.waits[id.number] != nil {
                 origin.waits[id.number] = .done(response)
-                if origin.waits.count > Self.maxResultsPerOrigin, let oldest = origin.waits.first { 
+                if origin.waits.count > Self.maxResultsPerOrigin, let oldest = origin.waits.first {
                     origin.waits[oldest.key] = nil
                 }
             } else if id.number >= origin.floor {

@@ -115,7 +115,11 @@ package struct Router: Sendable {
     /// - Returns: the request's id, with which it can be cancelled; nil when it was refused at once.
     @discardableResult
     package mutating func submit(
-        _ request: Request, to shard: ShardID? = nil, caller: CallerToken, timeout: Interval?, now: Instant,
+        _ request: Request,
+        to shard: ShardID? = nil,
+        caller: CallerToken,
+        timeout: Interval?,
+        now: Instant,
         into effects: inout RouterEffects
     ) -> (ShardID, RequestID)? {
         let shardID = shard ?? self.shard(for: request.namespace)
@@ -129,9 +133,13 @@ package struct Router: Sendable {
         if shards[index].prompt == 0 { shards[index].floor = number }
         if !request.mayWait { shards[index].prompt += 1 }
         var pending = Pending(
-            caller: caller, request: request, mayWait: request.mayWait,
-            deadline: request.deadline(from: now, timeout: timeout ?? configuration.requestTimeout), target: nil,
-            resendAt: .distantFuture)
+            caller: caller,
+            request: request,
+            mayWait: request.mayWait,
+            deadline: request.deadline(from: now, timeout: timeout ?? configuration.requestTimeout),
+            target: nil,
+            resendAt: .distantFuture
+        )
         if shards[index].parked == 0, let target = shards[index].leader {
             emit(number, &pending, to: target, shardIndex: index, now, &effects)
         } else {
@@ -142,7 +150,11 @@ package struct Router: Sendable {
     }
 
     package mutating func receive(
-        _ reply: RoutedReply, shard: ShardID, id: RequestID, from: NodeID, now: Instant,
+        _ reply: RoutedReply,
+        shard: ShardID,
+        id: RequestID,
+        from: NodeID,
+        now: Instant,
         into effects: inout RouterEffects
     ) {
         let index = Int(shard.rawValue)
@@ -180,7 +192,10 @@ package struct Router: Sendable {
 
     /// This node's own replica, or a peer, knows who leads.
     package mutating func leaderChanged(
-        _ shard: ShardID, to leader: NodeID?, now: Instant, into effects: inout RouterEffects
+        _ shard: ShardID,
+        to leader: NodeID?,
+        now: Instant,
+        into effects: inout RouterEffects
     ) {
         let index = Int(shard.rawValue)
         guard index < shards.count else { return }
@@ -223,7 +238,11 @@ package struct Router: Sendable {
     }
 
     private mutating func emit(
-        _ number: UInt64, _ pending: inout Pending, to target: NodeID, shardIndex: Int, _ now: Instant,
+        _ number: UInt64,
+        _ pending: inout Pending,
+        to target: NodeID,
+        shardIndex: Int,
+        _ now: Instant,
         _ effects: inout RouterEffects
     ) {
         pending.target = target
@@ -235,9 +254,14 @@ package struct Router: Sendable {
             (
                 target,
                 RoutedRequest(
-                    shard: ShardID(UInt16(shardIndex)), id: RequestID(origin: configuration.origin, number: number),
-                    acknowledgedBelow: shards[shardIndex].floor, acknowledged: acknowledged, request: pending.request)
-            ))
+                    shard: ShardID(UInt16(shardIndex)),
+                    id: RequestID(origin: configuration.origin, number: number),
+                    acknowledgedBelow: shards[shardIndex].floor,
+                    acknowledged: acknowledged,
+                    request: pending.request
+                )
+            )
+        )
     }
 
     private mutating func acknowledgements(_ index: Int, carrier: UInt64) -> [UInt64] {
@@ -291,7 +315,9 @@ package struct Router: Sendable {
 
     private mutating func parkAll(_ index: Int, _ now: Instant, where condition: (Pending) -> Bool) {
         for number in shards[index].pending.keys {
-            guard let pending = shards[index].pending[number], pending.target != nil, condition(pending) else { continue }
+            guard let pending = shards[index].pending[number], pending.target != nil, condition(pending) else {
+                continue
+            }
             park(index, number, pending, now)
         }
     }
@@ -306,7 +332,11 @@ package struct Router: Sendable {
     // MARK: Ending
 
     private mutating func finish(
-        _ index: Int, _ number: UInt64, _ pending: Pending, _ response: Response, _ effects: inout RouterEffects
+        _ index: Int,
+        _ number: UInt64,
+        _ pending: Pending,
+        _ response: Response,
+        _ effects: inout RouterEffects
     ) {
         if pending.target == nil { shards[index].parked -= 1 }
         shards[index].pending[number] = nil

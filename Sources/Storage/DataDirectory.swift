@@ -77,11 +77,18 @@ package final class DataDirectory: Sendable {
         currentIdentity.withLock { $0.hasLog = true }
     }
 
+    /// A process that is just ending, or a child between fork and exec, may still hold the lock for a moment.
+    private static let lockTries = 50
+
     private static func take(_ lock: borrowing File) throws(StorageError) {
+        var tries = 0
         while flock(lock.descriptor, LOCK_EX | LOCK_NB) != 0 {
             switch errno {
             case EINTR:
                 continue
+            case EWOULDBLOCK where tries < lockTries:
+                tries += 1
+                usleep(10_000)
             case EWOULDBLOCK:
                 let bytes = (try? lock.read(32, at: 0)) ?? []
                 let text = String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)

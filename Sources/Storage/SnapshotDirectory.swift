@@ -54,8 +54,8 @@ package struct SnapshotDirectory: Sendable {
         let end = start + min(limit, Int(metadata.size) - start)
         let firstChunk = start / SnapshotFile.chunkBytes
         let chunkStart = firstChunk * SnapshotFile.chunkBytes
-        let chunkEnd = min((end + SnapshotFile.chunkBytes - 1) / SnapshotFile.chunkBytes * SnapshotFile.chunkBytes,
-            Int(metadata.size))
+        let chunksEnd = (end + SnapshotFile.chunkBytes - 1) / SnapshotFile.chunkBytes * SnapshotFile.chunkBytes
+        let chunkEnd = min(chunksEnd, Int(metadata.size))
         let covering: [UInt8]
         let table: [UInt8]
         do throws(FileFailure) {
@@ -105,7 +105,8 @@ package struct SnapshotDirectory: Sendable {
         return found.sorted { $0.index > $1.index }
     }
 
-    /// Removes snapshots below this one, and half-written and half-received files that it makes useless. Call it once the log's record of this one is durable.
+    /// Removes snapshots below this one, and half-written and half-received files that it makes useless. Call it once
+    /// the log's record of this one is durable.
     package func removeOlder(_ shard: ShardID, than metadata: SnapshotMetadata) throws(StorageError) {
         let kept = name(metadata)
         try io { () throws(FileFailure) in

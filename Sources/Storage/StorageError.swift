@@ -22,7 +22,9 @@ package struct FileFailure: Equatable, Sendable, CustomStringConvertible {
 
     static func text(of code: Int32) -> String {
         withUnsafeTemporaryAllocation(of: CChar.self, capacity: 128) { buffer in
-            guard let base = buffer.baseAddress, strerror_r(code, base, buffer.count) == 0 else { return "error \(code)" }
+            guard let base = buffer.baseAddress, strerror_r(code, base, buffer.count) == 0 else {
+                return "error \(code)"
+            }
             return String(cString: base)
         }
     }
@@ -74,8 +76,8 @@ extension StorageError: CustomStringConvertible {
         case .damagedIdentity(let path, let reason):
             "\(path) is damaged (\(reason)). Restore it from a copy of this disk, or replace this node by a new one."
         case .damaged(let path, let offset, let reason):
-            "\(path) is damaged at byte \(offset): \(reason). Nothing was changed. Restore the directory from a copy of "
-                + "this disk, or replace this node by a new one: what it had promised may be lost here."
+            "\(path) is damaged at byte \(offset): \(reason). Nothing was changed. Restore the directory from a copy "
+                + "of this disk, or replace this node by a new one: what it had promised may be lost here."
         case .logMissing(let path):
             "\(path) holds no log although this node has written one. Restore it, or replace this node by a new one: "
                 + "starting empty could break promises it made."

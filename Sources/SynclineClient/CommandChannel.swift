@@ -35,7 +35,10 @@ actor CommandChannel {
 
     /// Sends until it is answered or the deadline has passed. Refusals are thrown; so are failures, with their outcome.
     func call(
-        _ command: Command, repeatable: Repeatable = .yes, deadline: ContinuousClock.Instant, attempt: Duration? = nil
+        _ command: Command,
+        repeatable: Repeatable = .yes,
+        deadline: ContinuousClock.Instant,
+        attempt: Duration? = nil
     ) async throws(SynclineError) -> TimedReply {
         let bytes = command.encoded()
         var firstSent: ContinuousClock.Instant?
@@ -70,9 +73,13 @@ actor CommandChannel {
             } catch {
                 let failure = error as? ConnectionFailure ?? .sent("\(error)")
                 drop(connection)
-                let outcome: SynclineError.Outcome = failure.wasSent || lastError?.outcome == .unknown ? .unknown : .notDone
+                let outcome: SynclineError.Outcome =
+                    failure.wasSent || lastError?.outcome == .unknown ? .unknown : .notDone
                 let report = SynclineError(
-                    code: .timeout, message: "\(connection.endpoint): \(failure.message)", outcome: outcome)
+                    code: .timeout,
+                    message: "\(connection.endpoint): \(failure.message)",
+                    outcome: outcome
+                )
                 if failure.wasSent {
                     firstSent = firstSent ?? sent
                     guard repeatable == .yes else { throw report }
@@ -132,8 +139,11 @@ extension SynclineError {
         let code = Code(rawValue: parts.first.map(String.init) ?? "ERR")
         let message = parts.count > 1 ? String(parts[1]) : serverText
         self.init(
-            code: code, message: message, outcome: code == .unknownOutcome ? .unknown : .notDone,
-            cycle: code == .deadlock ? DeadlockEdge.cycle(inServerText: message) : [])
+            code: code,
+            message: message,
+            outcome: code == .unknownOutcome ? .unknown : .notDone,
+            cycle: code == .deadlock ? DeadlockEdge.cycle(inServerText: message) : []
+        )
     }
 
     /// Worth another try, perhaps at another node.

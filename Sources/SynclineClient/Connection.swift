@@ -55,7 +55,9 @@ final class Connection: Sendable {
 
     /// Connects and agrees on RESP3. `onPush` is called on the event loop with what the node tells unasked.
     static func open(
-        to endpoint: Endpoint, timeout: Duration, onPush: @escaping @Sendable ([RESPValue]) -> Void = { _ in }
+        to endpoint: Endpoint,
+        timeout: Duration,
+        onPush: @escaping @Sendable ([RESPValue]) -> Void = { _ in }
     ) async throws(ConnectionFailure) -> Connection {
         let connection: Connection
         do {
@@ -114,7 +116,9 @@ final class ReplyHandler: ChannelDuplexHandler {
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         let exchange = unwrapOutboundIn(data)
         guard pending.count < Connection.pipelineLimit else {
-            let failure = ConnectionFailure.notSent("\(Connection.pipelineLimit) commands wait on one connection already")
+            let failure = ConnectionFailure.notSent(
+                "\(Connection.pipelineLimit) commands wait on one connection already"
+            )
             exchange.promise.fail(failure)
             promise?.fail(failure)
             return

@@ -25,7 +25,8 @@ final class EndpointSelector: Sendable {
 
     /// A fresh connection to the first endpoint that answers before `deadline`.
     func connect(
-        deadline: ContinuousClock.Instant, onPush: @escaping @Sendable ([RESPValue]) -> Void = { _ in }
+        deadline: ContinuousClock.Instant,
+        onPush: @escaping @Sendable ([RESPValue]) -> Void = { _ in }
     ) async throws(SynclineError) -> Connection {
         var failures = 0
         var lastMessage = "no endpoint was tried"

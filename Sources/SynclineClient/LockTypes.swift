@@ -26,9 +26,9 @@ public enum LockWait: Sendable, Hashable {
 public struct LockGrant: Sendable, Hashable {
     public let name: String
     public let mode: LockMode
-    /// The fencing token: it rises with every grant of this lock and is never used twice. Hand it on with every write to
-    /// what the lock protects, and let that refuse a token lower than the highest it has seen: a paused process cannot
-    /// know that it has lost its lock.
+    /// The fencing token: it rises with every grant of this lock and is never used twice. Hand it on with every write
+    /// to what the lock protects, and let that refuse a token lower than the highest it has seen: a paused process
+    /// cannot know that it has lost its lock.
     public let token: UInt64
     /// The id of the session that holds it.
     public let session: String

@@ -6,7 +6,10 @@ import RESP
 enum Reply {
     static func unexpected(_ what: String) -> SynclineError {
         SynclineError(
-            code: .protocolViolation, message: "the node's answer is not what \(what) answers with", outcome: .unknown)
+            code: .protocolViolation,
+            message: "the node's answer is not what \(what) answers with",
+            outcome: .unknown
+        )
     }
 
     static func token(_ value: RESPValue, _ what: String) throws(SynclineError) -> UInt64 {
@@ -37,7 +40,8 @@ enum Reply {
             limit: number(value, "limit") ?? 1,
             holders: holders,
             waiters: waiters,
-            isDelayed: flag(value, "delayed"))
+            isDelayed: flag(value, "delayed")
+        )
     }
 
     private static func lockHolder(_ value: RESPValue) throws(SynclineError) -> LockHolder {
@@ -48,7 +52,8 @@ enum Reply {
             mode: mode(value["mode"]) ?? .exclusive,
             token: number(value, "token") ?? 0,
             count: number(value, "count") ?? 1,
-            ageMilliseconds: number(value, "age") ?? 0)
+            ageMilliseconds: number(value, "age") ?? 0
+        )
     }
 
     private static func lockWaiter(_ value: RESPValue) throws(SynclineError) -> LockWaiter {
@@ -58,7 +63,8 @@ enum Reply {
             label: value["label"]?.string ?? "",
             mode: mode(value["mode"]) ?? .exclusive,
             isConversion: flag(value, "conversion"),
-            ageMilliseconds: number(value, "age") ?? 0)
+            ageMilliseconds: number(value, "age") ?? 0
+        )
     }
 
     static func sessionInfo(_ value: RESPValue) throws(SynclineError) -> SessionInfo {
@@ -71,7 +77,8 @@ enum Reply {
             remainingMilliseconds: number(value, "remaining"),
             ageMilliseconds: number(value, "age") ?? 0,
             held: value["held"]?.elements?.compactMap(\.string) ?? [],
-            waiting: value["waiting"]?.elements?.compactMap(\.string) ?? [])
+            waiting: value["waiting"]?.elements?.compactMap(\.string) ?? []
+        )
     }
 
     static func mode(_ value: RESPValue?) -> LockMode? { value?.string.flatMap { LockMode(rawValue: $0.lowercased()) } }

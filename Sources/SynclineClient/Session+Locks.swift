@@ -15,7 +15,10 @@ extension Session {
     /// - Throws: ``SynclineError`` with ``SynclineError/Code/notAcquired`` when it was not to be had in time,
     ///   ``SynclineError/Code/deadlock`` for the victim of a deadlock, and others.
     public func lock(
-        _ name: String, mode: LockMode = .exclusive, wait: LockWait = .upTo(.seconds(30)), priority: Int64 = 0
+        _ name: String,
+        mode: LockMode = .exclusive,
+        wait: LockWait = .upTo(.seconds(30)),
+        priority: Int64 = 0
     ) async throws(SynclineError) -> LockGrant {
         let reply = try await self.wait(wait, acquireRequest(name, mode: mode, priority: priority))
         guard !reply.isNull else {
@@ -40,7 +43,8 @@ extension Session {
     ///
     /// - Returns: the grants, in the order given.
     public func lockAll(
-        _ locks: [(name: String, mode: LockMode)], wait: LockWait = .upTo(.seconds(30))
+        _ locks: [(name: String, mode: LockMode)],
+        wait: LockWait = .upTo(.seconds(30))
     ) async throws(SynclineError) -> [LockGrant] {
         guard !locks.isEmpty else { return [] }
         let id = id
@@ -53,12 +57,20 @@ extension Session {
                 for item in items { command.append(item.name, item.mode.rawValue.uppercased()) }
                 return command
             },
-            undo: { items.map { item in { Self.releaseCommand("LOCK.RELEASE", item.name, session: id, sequence: $0) } } })
+            undo: {
+                items.map { item in { Self.releaseCommand("LOCK.RELEASE", item.name, session: id, sequence: $0) } }
+            }
+        )
         let reply = try await self.wait(wait, request)
         guard !reply.isNull else {
-            throw SynclineError(code: .notAcquired, message: "some of \(locks.map(\.name).joined(separator: ", ")) are held by others")
+            throw SynclineError(
+                code: .notAcquired,
+                message: "some of \(locks.map(\.name).joined(separator: ", ")) are held by others"
+            )
         }
-        guard let tokens = reply.elements, tokens.count == locks.count else { throw Reply.unexpected("LOCK.ACQUIREALL") }
+        guard let tokens = reply.elements, tokens.count == locks.count else {
+            throw Reply.unexpected("LOCK.ACQUIREALL")
+        }
         var grants: [LockGrant] = []
         for (item, token) in zip(locks, tokens) {
             let token = try Reply.token(token, "LOCK.ACQUIREALL")
@@ -73,7 +85,9 @@ extension Session {
     /// to become exclusive the second is refused as a deadlock (use ``LockMode/update`` to avoid that).
     /// A cancelled conversion that was granted all the same is reported with the outcome `done`.
     public func convert(
-        _ name: String, to mode: LockMode, wait: LockWait = .upTo(.seconds(30))
+        _ name: String,
+        to mode: LockMode,
+        wait: LockWait = .upTo(.seconds(30))
     ) async throws(SynclineError) -> LockGrant {
         let id = id
         let request = WaitingRequest(
@@ -82,10 +96,15 @@ extension Session {
                 command.append(wait: wait)
                 command.append("SEQ", "\(sequence)")
                 return command
-            }, undo: nil)
+            },
+            undo: nil
+        )
         let reply = try await self.wait(wait, request)
         guard !reply.isNull else {
-            throw SynclineError(code: .notAcquired, message: "lock \(name) is held by others, so its mode stays as it was")
+            throw SynclineError(
+                code: .notAcquired,
+                message: "lock \(name) is held by others, so its mode stays as it was"
+            )
         }
         return LockGrant(name: name, mode: mode, token: try Reply.token(reply, "LOCK.CONVERT"), session: id)
     }
@@ -101,13 +120,16 @@ extension Session {
 
     /// Runs `body` while holding a lock, and releases it afterwards however `body` ends.
     ///
-    /// If the session is lost meanwhile, the task of `body` is cancelled and, once `body` has returned, an error with the
-    /// code ``SynclineError/Code/sessionLost`` is thrown. Cancellation only asks: let what the lock protects check the
-    /// fencing token.
+    /// If the session is lost meanwhile, the task of `body` is cancelled and, once `body` has returned, an error with
+    /// the code ``SynclineError/Code/sessionLost`` is thrown. Cancellation only asks: let what the lock protects check
+    /// the fencing token.
     ///
     /// - Throws: ``SynclineError``, or what `body` throws.
     public func withLock<Value: Sendable>(
-        _ name: String, mode: LockMode = .exclusive, wait: LockWait = .upTo(.seconds(30)), priority: Int64 = 0,
+        _ name: String,
+        mode: LockMode = .exclusive,
+        wait: LockWait = .upTo(.seconds(30)),
+        priority: Int64 = 0,
         _ body: @escaping @Sendable (LockGrant) async throws -> Value
     ) async throws -> Value {
         let grant = try await lock(name, mode: mode, wait: wait, priority: priority)
@@ -157,7 +179,8 @@ extension Session {
                 command.append("SEQ", "\(sequence)")
                 return command
             },
-            undo: { [{ Self.releaseCommand("LOCK.RELEASE", name, session: id, sequence: $0) }] })
+            undo: { [{ Self.releaseCommand("LOCK.RELEASE", name, session: id, sequence: $0) }] }
+        )
     }
 
     static func releaseCommand(_ verb: String, _ name: String, session: String, sequence: UInt64) -> Command {

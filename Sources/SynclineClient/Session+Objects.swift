@@ -11,24 +11,40 @@ extension Session {
     ///   - permits: how many to take, 1 to `limit`.
     /// - Throws: ``SynclineError`` with ``SynclineError/Code/notAcquired`` when they were not to be had in time.
     public func acquirePermits(
-        _ name: String, limit: Int, permits: Int = 1, wait: LockWait = .upTo(.seconds(30))
+        _ name: String,
+        limit: Int,
+        permits: Int = 1,
+        wait: LockWait = .upTo(.seconds(30))
     ) async throws(SynclineError) -> SemaphoreGrant {
         let id = id
         let request = WaitingRequest(
             make: { wait, sequence in
                 var command = Command(
-                    "SEMAPHORE.ACQUIRE", name, "SESSION", id, "LIMIT", "\(limit)", "PERMITS", "\(permits)")
+                    "SEMAPHORE.ACQUIRE",
+                    name,
+                    "SESSION",
+                    id,
+                    "LIMIT",
+                    "\(limit)",
+                    "PERMITS",
+                    "\(permits)"
+                )
                 command.append(wait: wait)
                 command.append("SEQ", "\(sequence)")
                 return command
             },
-            undo: { [{ Self.releasePermitsCommand(name, permits, session: id, sequence: $0) }] })
+            undo: { [{ Self.releasePermitsCommand(name, permits, session: id, sequence: $0) }] }
+        )
         let reply = try await self.wait(wait, request)
         guard !reply.isNull else {
             throw SynclineError(code: .notAcquired, message: "semaphore \(name) has fewer than \(permits) permits free")
         }
         return SemaphoreGrant(
-            name: name, permits: permits, token: try Reply.token(reply, "SEMAPHORE.ACQUIRE"), session: id)
+            name: name,
+            permits: permits,
+            token: try Reply.token(reply, "SEMAPHORE.ACQUIRE"),
+            session: id
+        )
     }
 
     /// Gives permits back.
@@ -40,7 +56,9 @@ extension Session {
         return try Reply.count(reply, "SEMAPHORE.RELEASE")
     }
 
-    private static func releasePermitsCommand(_ name: String, _ permits: Int, session: String, sequence: UInt64) -> Command {
+    private static func releasePermitsCommand(_ name: String, _ permits: Int, session: String, sequence: UInt64)
+        -> Command
+    {
         Command("SEMAPHORE.RELEASE", name, "SESSION", session, "PERMITS", "\(permits)", "SEQ", "\(sequence)")
     }
 
@@ -53,7 +71,9 @@ extension Session {
     /// - Parameter value: what ``SynclineClient/leader(of:namespace:)`` tells others, such as an address.
     /// - Throws: ``SynclineError`` with ``SynclineError/Code/notAcquired`` when another leads and the wait is over.
     public func campaign(
-        _ name: String, value: [UInt8], wait: LockWait = .forever
+        _ name: String,
+        value: [UInt8],
+        wait: LockWait = .forever
     ) async throws(SynclineError) -> ElectionLeader {
         let id = id
         let request = WaitingRequest(
@@ -64,11 +84,16 @@ extension Session {
                 command.append("SEQ", "\(sequence)")
                 return command
             },
-            undo: { [{ Self.releaseCommand("ELECTION.RESIGN", name, session: id, sequence: $0) }] })
+            undo: { [{ Self.releaseCommand("ELECTION.RESIGN", name, session: id, sequence: $0) }] }
+        )
         let reply = try await self.wait(wait, request)
         guard !reply.isNull else { throw SynclineError(code: .notAcquired, message: "another session leads \(name)") }
         return ElectionLeader(
-            name: name, session: id, value: value, token: try Reply.token(reply, "ELECTION.CAMPAIGN"))
+            name: name,
+            session: id,
+            value: value,
+            token: try Reply.token(reply, "ELECTION.CAMPAIGN")
+        )
     }
 
     /// Gives the leadership up; the next candidate wins.

@@ -32,7 +32,9 @@ extension Session {
     }
 
     private func attempts(
-        _ wait: LockWait, _ request: WaitingRequest, _ handle: WaitHandle
+        _ wait: LockWait,
+        _ request: WaitingRequest,
+        _ handle: WaitHandle
     ) async throws(SynclineError) -> RESPValue {
         var deadline: ContinuousClock.Instant?
         if case .upTo(let duration) = wait { deadline = .now + duration }
@@ -44,10 +46,14 @@ extension Session {
             let remaining = deadline.map { max(.zero, ContinuousClock.now.duration(to: $0)) }
             if let deadline, ContinuousClock.now > deadline + client.configuration.requestTimeout {
                 throw SynclineError(
-                    code: .timeout, message: "no answer within the deadline", outcome: wasSent ? .unknown : .notDone)
+                    code: .timeout,
+                    message: "no answer within the deadline",
+                    outcome: wasSent ? .unknown : .notDone
+                )
             }
             let connection = try await client.waiting.checkOut(
-                deadline: .now + (remaining ?? .zero) + client.configuration.requestTimeout)
+                deadline: .now + (remaining ?? .zero) + client.configuration.requestTimeout
+            )
             guard handle.attach(connection) else {
                 client.waiting.checkIn(connection)
                 continue
@@ -80,7 +86,9 @@ extension Session {
     }
 
     private func send(
-        _ command: Command, on connection: Connection, wait: Duration?
+        _ command: Command,
+        on connection: Connection,
+        wait: Duration?
     ) async -> Result<RESPValue, ConnectionFailure> {
         // A node that hangs keeps its connections open; a fresh connection to it shows whether it still answers.
         let probe = Task {
@@ -115,8 +123,9 @@ extension Session {
     private func settle(_ request: WaitingRequest, _ sequence: UInt64) async -> SynclineError.Outcome {
         let deadline = ContinuousClock.now + client.configuration.requestTimeout
         do throws(SynclineError) {
-            let reply = try await client.commands.call(request.make(.none, sequence), deadline: deadline)
-            guard !reply.value.isNull else { return .notDone }
+            guard let reply = try await question(request, sequence, deadline) else { return .unknown }
+            if case .error(let text) = reply { return SynclineError(serverText: text).outcome }
+            guard !reply.isNull else { return .notDone }
             guard let undo = request.undo else { return .done }
             for make in undo() {
                 _ = try await client.commands.call(make(keeper.nextSequence()), deadline: deadline)
@@ -125,5 +134,27 @@ extension Session {
         } catch {
             return error.outcome
         }
+    }
+
+    /// Sends a request once more with next to no patience: it takes the place of the one still in line, if there is
+    /// one, and so ends it. Nil when no node would tell.
+    private func question(
+        _ request: WaitingRequest,
+        _ sequence: UInt64,
+        _ deadline: ContinuousClock.Instant
+    ) async throws(SynclineError) -> RESPValue? {
+        let command = request.make(.milliseconds(1), sequence)
+        for _ in 0..<3 {
+            let connection = try await client.waiting.checkOut(deadline: deadline)
+            switch await send(command, on: connection, wait: .milliseconds(1)) {
+            case .success(let value):
+                client.waiting.checkIn(connection)
+                return value
+            case .failure:
+                client.waiting.discard(connection)
+                client.waiting.avoid(connection.endpoint)
+            }
+        }
+        return nil
     }
 }

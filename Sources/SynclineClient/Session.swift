@@ -71,7 +71,10 @@ public final class Session: Sendable {
         switch cause {
         case .expired:
             return SynclineError(
-                code: .sessionLost, message: "session \(id) is lost: no renewal was answered within \(ttl)", outcome: .unknown)
+                code: .sessionLost,
+                message: "session \(id) is lost: no renewal was answered within \(ttl)",
+                outcome: .unknown
+            )
         case .ended(let reason):
             return SynclineError(code: .sessionLost, message: "session \(id) is lost: \(reason)", outcome: .unknown)
         case .closed: return SynclineError(code: .closed, message: "session \(id) is closed")

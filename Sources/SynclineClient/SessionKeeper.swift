@@ -33,7 +33,10 @@ final class SessionKeeper: Sendable {
 
     /// The state now and every later one; ends after the session is lost.
     func states() -> AsyncStream<SessionState> {
-        let (stream, continuation) = AsyncStream.makeStream(of: SessionState.self, bufferingPolicy: .bufferingNewest(16))
+        let (stream, continuation) = AsyncStream.makeStream(
+            of: SessionState.self,
+            bufferingPolicy: .bufferingNewest(16)
+        )
         state.withLock { state in
             continuation.yield(state.lease.state)
             guard !state.lease.state.isLost else { return continuation.finish() }
@@ -80,7 +83,10 @@ final class SessionKeeper: Sendable {
             do {
                 try await Task.sleep(until: lease.renewal, clock: .continuous)
                 let reply = try await renewals.call(
-                    Command("SESSION.RENEW", id), deadline: lease.deadline, attempt: lease.attemptTimeout)
+                    Command("SESSION.RENEW", id),
+                    deadline: lease.deadline,
+                    attempt: lease.attemptTimeout
+                )
                 let granted = Duration.milliseconds(try Reply.count(reply.value, "SESSION.RENEW"))
                 change { $0.renewed(sent: reply.lastSent, ttl: granted) }
             } catch let error as SynclineError where error.code == .noSession {

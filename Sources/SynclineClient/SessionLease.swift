@@ -3,7 +3,7 @@
 /// The client's side of a session's lease: a value without clock or I/O.
 ///
 /// The cluster counts the time to live from when it answers a renewal, the client from before it sent it; and because
-/// the two clocks may run at different rates, the client takes a tenth off. So the client's deadline always comes first.
+/// the two clocks may run at different rates, the client takes a tenth off. So the client's deadline comes first.
 struct SessionLease: Sendable, Equatable {
     typealias Instant = ContinuousClock.Instant
 

@@ -17,12 +17,17 @@ extension SynclineClient {
     ///   - limit: at most so many, 1–1000.
     /// - Returns: a page, and the cursor of the next one; 0 after the last.
     public func listLocks(
-        prefix: String = "", namespace: String = "default", cursor: UInt64 = 0, limit: Int = 100
+        prefix: String = "",
+        namespace: String = "default",
+        cursor: UInt64 = 0,
+        limit: Int = 100
     ) async throws(SynclineError) -> (locks: [LockInfo], cursor: UInt64) {
         var command = inNamespace(namespace, Command("LOCK.LIST", "CURSOR", "\(cursor)", "COUNT", "\(limit)"))
         if !prefix.isEmpty { command.append("PREFIX", prefix) }
         let value = try await read(command)
-        guard let items = value["locks"]?.elements, let next = value["cursor"] else { throw Reply.unexpected("LOCK.LIST") }
+        guard let items = value["locks"]?.elements, let next = value["cursor"] else {
+            throw Reply.unexpected("LOCK.LIST")
+        }
         var locks: [LockInfo] = []
         for item in items { locks.append(try Reply.lockInfo(item)) }
         return (locks, try Reply.token(next, "LOCK.LIST"))
@@ -31,9 +36,14 @@ extension SynclineClient {
     /// True when `token` belongs to a current holder: for services that guard something with a lock and cannot remember
     /// the highest token themselves.
     public func checkToken(
-        _ token: UInt64, of name: String, namespace: String = "default"
+        _ token: UInt64,
+        of name: String,
+        namespace: String = "default"
     ) async throws(SynclineError) -> Bool {
-        try await Reply.count(read(inNamespace(namespace, Command("LOCK.CHECK", name, "TOKEN", "\(token)"))), "LOCK.CHECK") == 1
+        try await Reply.count(
+            read(inNamespace(namespace, Command("LOCK.CHECK", name, "TOKEN", "\(token)"))),
+            "LOCK.CHECK"
+        ) == 1
     }
 
     /// Takes a lock away from all who hold it. Their sessions live on; the next grant has a higher token.
@@ -44,7 +54,9 @@ extension SynclineClient {
     /// - Returns: how many holders there were.
     @discardableResult
     public func breakLock(
-        _ name: String, reason: String, namespace: String = "default"
+        _ name: String,
+        reason: String,
+        namespace: String = "default"
     ) async throws(SynclineError) -> Int {
         let command = inNamespace(namespace, Command("LOCK.BREAK", name, "REASON", reason))
         let reply = try await commands.call(command, repeatable: .no, deadline: requestDeadline)
@@ -61,16 +73,25 @@ extension SynclineClient {
         var announced: [UInt8] = []
         if case .bulk(let bytes) = value["value"] { announced = Array(buffer: bytes) }
         return ElectionLeader(
-            name: name, session: session, value: announced, token: try Reply.token(token, "ELECTION.LEADER"))
+            name: name,
+            session: session,
+            value: announced,
+            token: try Reply.token(token, "ELECTION.LEADER")
+        )
     }
 
     /// The open sessions of a namespace, one page at a time; see ``listLocks(prefix:namespace:cursor:limit:)``.
     public func listSessions(
-        namespace: String = "default", cursor: UInt64 = 0, limit: Int = 100
+        namespace: String = "default",
+        cursor: UInt64 = 0,
+        limit: Int = 100
     ) async throws(SynclineError) -> (sessions: [SessionInfo], cursor: UInt64) {
         let value = try await read(
-            inNamespace(namespace, Command("SESSION.LIST", "CURSOR", "\(cursor)", "COUNT", "\(limit)")))
-        guard let items = value["sessions"]?.elements, let next = value["cursor"] else { throw Reply.unexpected("SESSION.LIST") }
+            inNamespace(namespace, Command("SESSION.LIST", "CURSOR", "\(cursor)", "COUNT", "\(limit)"))
+        )
+        guard let items = value["sessions"]?.elements, let next = value["cursor"] else {
+            throw Reply.unexpected("SESSION.LIST")
+        }
         var sessions: [SessionInfo] = []
         for item in items { sessions.append(try Reply.sessionInfo(item)) }
         return (sessions, try Reply.token(next, "SESSION.LIST"))

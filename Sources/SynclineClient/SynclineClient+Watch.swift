@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import RESP
+import Synchronization
 
 /// Something that happened to a watched lock.
 public struct LockEvent: Sendable, Hashable {
@@ -42,7 +43,9 @@ extension SynclineClient {
     /// As ``watch(_:namespace:)-swift.method``, with the names in an array.
     public func watch(_ names: [String], namespace: String = "default") -> AsyncThrowingStream<LockEvent, any Error> {
         let (stream, continuation) = AsyncThrowingStream.makeStream(
-            of: LockEvent.self, bufferingPolicy: .bufferingNewest(1024))
+            of: LockEvent.self,
+            bufferingPolicy: .bufferingNewest(1024)
+        )
         let task = Task {
             do {
                 try await follow(names, namespace, continuation)
@@ -56,7 +59,9 @@ extension SynclineClient {
     }
 
     private func follow(
-        _ names: [String], _ namespace: String, _ continuation: AsyncThrowingStream<LockEvent, any Error>.Continuation
+        _ names: [String],
+        _ namespace: String,
+        _ continuation: AsyncThrowingStream<LockEvent, any Error>.Continuation
     ) async throws {
         var command = Command("LOCK.WATCH")
         if namespace != "default" { command.append("NAMESPACE", namespace) }
@@ -64,17 +69,16 @@ extension SynclineClient {
         var isFirst = true
         while !Task.isCancelled {
             let (closed, signal) = AsyncStream.makeStream(of: Void.self)
+            let gate = EventGate(continuation)
             let connection = try await selector.connect(deadline: requestDeadline) { parts in
                 if parts.isEmpty { return signal.finish() }
-                if let event = LockEvent(push: parts) { continuation.yield(event) }
+                if let event = LockEvent(push: parts) { gate.pass(event) }
             }
             defer { connection.close() }
             do {
                 let reply = try await connection.send(command.encoded(), timeout: configuration.attemptTimeout)
                 if case .error(let text) = reply { throw SynclineError(serverText: text) }
-                if !isFirst {
-                    continuation.yield(LockEvent(kind: .resumed, namespace: namespace, names: names))
-                }
+                gate.open(after: isFirst ? nil : LockEvent(kind: .resumed, namespace: namespace, names: names))
                 isFirst = false
                 for await _ in closed {}
             } catch is ConnectionFailure {
@@ -85,10 +89,40 @@ extension SynclineClient {
     }
 }
 
+/// Holds events back until the gap before them has been told of.
+private final class EventGate: Sendable {
+    private let continuation: AsyncThrowingStream<LockEvent, any Error>.Continuation
+    /// nil once open.
+    private let held = Mutex<[LockEvent]?>([])
+
+    init(_ continuation: AsyncThrowingStream<LockEvent, any Error>.Continuation) { self.continuation = continuation }
+
+    func pass(_ event: LockEvent) {
+        held.withLock { held in
+            if held == nil { continuation.yield(event) } else { held?.append(event) }
+        }
+    }
+
+    func open(after first: LockEvent?) {
+        held.withLock { held in
+            if let first { continuation.yield(first) }
+            for event in held ?? [] { continuation.yield(event) }
+            held = nil
+        }
+    }
+}
+
 extension LockEvent {
     fileprivate init(kind: Kind, namespace: String, names: [String]) {
         self.init(
-            kind: kind, namespace: namespace, name: names.first ?? "", session: nil, mode: nil, token: nil, reason: nil)
+            kind: kind,
+            namespace: namespace,
+            name: names.first ?? "",
+            session: nil,
+            mode: nil,
+            token: nil,
+            reason: nil
+        )
     }
 
     /// `lock`, event, namespace, name, session, mode, token, and a reason for some.
@@ -100,8 +134,13 @@ extension LockEvent {
             "granted": .granted, "released": .released, "queued": .queued, "broken": .broken, "deadlock": .deadlock,
         ]
         self.init(
-            kind: kinds[event] ?? .other(event), namespace: namespace, name: name, session: parts[4].string,
-            mode: Reply.mode(parts[5]), token: parts[6].int.flatMap { UInt64(exactly: $0) },
-            reason: parts.count > 7 ? parts[7].string : nil)
+            kind: kinds[event] ?? .other(event),
+            namespace: namespace,
+            name: name,
+            session: parts[4].string,
+            mode: Reply.mode(parts[5]),
+            token: parts[6].int.flatMap { UInt64(exactly: $0) },
+            reason: parts.count > 7 ? parts[7].string : nil
+        )
     }
 }

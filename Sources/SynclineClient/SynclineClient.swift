@@ -70,11 +70,15 @@ public final class SynclineClient: Sendable {
     ///   - namespace: locks of different namespaces have nothing to do with each other.
     ///   - lockDelay: how long its locks stay unavailable if it expires instead of being closed; 0 to 1 minute.
     public func openSession(
-        ttl: Duration = .seconds(10), label: String = "", owner: String = "", namespace: String = "default",
+        ttl: Duration = .seconds(10),
+        label: String = "",
+        owner: String = "",
+        namespace: String = "default",
         lockDelay: Duration = .zero
     ) async throws(SynclineError) -> Session {
         // Chosen here, so that sending it again opens no second session.
-        let suffix = String(UInt64.random(in: .min ... .max), radix: 36) + String(UInt64.random(in: .min ... .max), radix: 36)
+        let suffix =
+            String(UInt64.random(in: .min ... .max), radix: 36) + String(UInt64.random(in: .min ... .max), radix: 36)
         let chosen = namespace == "default" ? suffix : "\(namespace)/\(suffix)"
         var command = Command("SESSION.OPEN", "ID", chosen, "TTL", "\(ttl.wholeMilliseconds)")
         if !label.isEmpty { command.append("LABEL", label) }

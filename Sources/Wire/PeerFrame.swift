@@ -43,7 +43,8 @@ package enum PeerFrame {
                 let before = writer.count
                 messages[next].encode(into: &writer)
                 // What fits no more opens the next frame, unless it is alone.
-                if writer.count - start - FrameHeader.byteCount > maxFrameBytes, before > start + FrameHeader.byteCount {
+                let body = start + FrameHeader.byteCount
+                if writer.count - body > maxFrameBytes, before > body {
                     writer.bytes.removeLast(writer.count - before)
                     break
                 }

@@ -12,7 +12,8 @@ struct SynclineTool: AsyncParsableCommand {
         subcommands: [
             NodeCommand.self, DemoCommand.self, LockCommand.self, LocksCommand.self, SessionsCommand.self,
             ClusterCommand.self, BenchCommand.self, HealthCommand.self, ConfigCommand.self, VersionCommand.self,
-        ])
+        ]
+    )
 
     static func main() async {
         // A write to a pipe whose reader has gone is an error to handle, not a reason to die without a word.

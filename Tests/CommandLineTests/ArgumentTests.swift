@@ -9,17 +9,22 @@ import Testing
 @Suite("What users type and read")
 struct ArgumentTests {
     @Test(
-        "times", arguments: [
+        "times",
+        arguments: [
             ("500ms", Duration.milliseconds(500)), ("30s", .seconds(30)), ("5m", .seconds(300)), ("2h", .seconds(7200)),
             ("7", .seconds(7)), ("0s", .zero), ("0", .zero),
-        ])
+        ]
+    )
     func times(text: String, expected: Duration) throws {
         #expect(TimeSpan(argument: text)?.duration == expected)
     }
 
     @Test(
         "what is no time",
-        arguments: ["", "s", "-1s", "1.5s", "5 s", "10d", "99999999999999999999s", "9223372036854775807h", "ever", "٣s"])
+        arguments: [
+            "", "s", "-1s", "1.5s", "5 s", "10d", "99999999999999999999s", "9223372036854775807h", "ever", "٣s",
+        ]
+    )
     func noTimes(text: String) { #expect(TimeSpan(argument: text) == nil) }
 
     @Test("forever and zero are waits of their own")
@@ -33,9 +38,13 @@ struct ArgumentTests {
     @Test("endpoints: flags before the environment before this machine")
     func endpoints() throws {
         let given = try ConnectionOptions.parse(["--endpoint", "a:1", "--endpoint", "[::1]:2"])
-        #expect(try given.endpoints(environment: ["SYNCLINE_ENDPOINTS": "x:9"]).map(\.description) == ["a:1", "[::1]:2"])
+        #expect(
+            try given.endpoints(environment: ["SYNCLINE_ENDPOINTS": "x:9"]).map(\.description) == ["a:1", "[::1]:2"]
+        )
         let none = try ConnectionOptions.parse([])
-        #expect(try none.endpoints(environment: ["SYNCLINE_ENDPOINTS": "x:9, y"]).map(\.description) == ["x:9", "y:7700"])
+        #expect(
+            try none.endpoints(environment: ["SYNCLINE_ENDPOINTS": "x:9, y"]).map(\.description) == ["x:9", "y:7700"]
+        )
         #expect(try none.endpoints(environment: [:]).map(\.description) == ["127.0.0.1:7700"])
         #expect(throws: ValidationError.self) { try none.endpoints(environment: ["SYNCLINE_ENDPOINTS": "x:zero"]) }
         let http = try HTTPOptions.parse([])
@@ -44,7 +53,9 @@ struct ArgumentTests {
 
     @Test("lock: the command stands after --, and a command is needed")
     func lockArguments() throws {
-        let parsed = try LockCommand.parse(["a b", "--mode", "shared", "--wait", "forever", "--", "sh", "-c", "x", "--ttl", "1"])
+        let parsed = try LockCommand.parse([
+            "a b", "--mode", "shared", "--wait", "forever", "--", "sh", "-c", "x", "--ttl", "1",
+        ])
         #expect(parsed.name == "a b" && parsed.mode == .shared && parsed.wait.duration == nil)
         #expect(parsed.command == ["sh", "-c", "x", "--ttl", "1"])
         for wrong in [["a"], ["a", "--ttl", "500ms", "--", "x"], ["a", "--mode", "total", "--", "x"], ["--", "x"]] {
@@ -62,9 +73,13 @@ struct ArgumentTests {
 
     @Test("exit statuses are different from each other, and all are in the help")
     func statuses() {
-        #expect(Set(ExitStatus.allCases.map(\.rawValue)).count == ExitStatus.allCases.count)
-        for status in ExitStatus.allCases { #expect(ExitStatus.discussion.contains("\(status.rawValue)")) }
-        func status(_ code: SynclineError.Code) -> ExitStatus { Failure.status(SynclineError(code: code, message: "")) }
+        #expect(Set(syncline.ExitStatus.allCases.map(\.rawValue)).count == syncline.ExitStatus.allCases.count)
+        for status in syncline.ExitStatus.allCases {
+            #expect(syncline.ExitStatus.discussion.contains("\(status.rawValue)"))
+        }
+        func status(_ code: SynclineError.Code) -> syncline.ExitStatus {
+            Failure.status(SynclineError(code: code, message: ""))
+        }
         #expect(status(.notAcquired) == .notAcquired && status(.deadlock) == .notAcquired)
         #expect(status(.sessionLost) == .lost && status(.unreachable) == .unreachable && status(.limit) == .failure)
     }
@@ -107,6 +122,7 @@ struct HTTPAnswerTests {
             "", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "-ERR unknown command\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        ])
+        ]
+    )
     func incomplete(text: String) { #expect(parse(text) == nil) }
 }

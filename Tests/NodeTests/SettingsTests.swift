@@ -8,14 +8,21 @@ import Testing
 @Suite("Settings")
 struct SettingsTests {
     private func resolve(
-        _ flags: [String] = [], _ environment: [String: String] = [:], file: String? = nil
+        _ flags: [String] = [],
+        _ environment: [String: String] = [:],
+        file: String? = nil
     ) throws(SettingsError) -> Settings {
         try Settings.resolve(
-            flags: flags, environment: environment, file: file.map { SettingsFile(path: "/etc/s.conf", text: $0) })
+            flags: flags,
+            environment: environment,
+            file: file.map { SettingsFile(path: "/etc/s.conf", text: $0) }
+        )
     }
 
     private func problems(
-        _ flags: [String] = [], _ environment: [String: String] = [:], file: String? = nil
+        _ flags: [String] = [],
+        _ environment: [String: String] = [:],
+        file: String? = nil
     ) -> [SettingProblem] {
         do throws(SettingsError) {
             _ = try resolve(flags, environment, file: file)
@@ -29,11 +36,16 @@ struct SettingsTests {
         settings.resolved.first { $0.definition.key == key }?.origin
     }
 
-    @Test("a flag wins over the environment, the environment over the file, the file over the default; each is remembered")
+    @Test(
+        "a flag wins over the environment, the environment over the file, the file over the default; each is remembered"
+    )
     func precedence() throws {
         let file = "client.port = 1\nhttp.port = 2\npeer-port = 3\n"
         let settings = try resolve(
-            ["--client-port", "100"], ["SYNCLINE_CLIENT_PORT": "10", "SYNCLINE_HTTP_PORT": "20"], file: file)
+            ["--client-port", "100"],
+            ["SYNCLINE_CLIENT_PORT": "10", "SYNCLINE_HTTP_PORT": "20"],
+            file: file
+        )
         #expect((settings.clientPort, settings.httpPort, settings.peerPort) == (100, 20, 3))
         #expect(settings.shards == 16)
         #expect(origin(settings, "client-port") == .flag("--client-port"))
@@ -47,9 +59,13 @@ struct SettingsTests {
         let resolved = try resolve()
         let plain = Settings()
         #expect(resolved.nodeID == plain.nodeID && resolved.dataDirectory == plain.dataDirectory)
-        #expect(resolved.host == plain.host && resolved.peerPort == plain.peerPort && resolved.replicas == plain.replicas)
+        #expect(
+            resolved.host == plain.host && resolved.peerPort == plain.peerPort && resolved.replicas == plain.replicas
+        )
         #expect(resolved.heartbeat == plain.heartbeat && resolved.electionMax == plain.electionMax)
-        #expect(resolved.walSegmentBytes == plain.walSegmentBytes && resolved.snapshotLogBytes == plain.snapshotLogBytes)
+        #expect(
+            resolved.walSegmentBytes == plain.walSegmentBytes && resolved.snapshotLogBytes == plain.snapshotLogBytes
+        )
         #expect(resolved.maxLocks == plain.maxLocks && resolved.requestTimeout == plain.requestTimeout)
         #expect(resolved.idleTimeout == nil && resolved.clusterID == nil && !resolved.leaseReads)
         #expect(resolved.loops >= 1)
@@ -72,7 +88,8 @@ struct SettingsTests {
             ([], ["SYNCLINE_HEARTBEATMS": "1"], nil, "did you mean SYNCLINE_HEARTBEAT_MS?"),
             ([], [:], "data.dri = x", "did you mean data.dir?"),
             ([], [:], #"{"wal": {"mod": "auto"}}"#, "did you mean wal.mode?"),
-        ] as [([String], [String: String], String?, String)])
+        ] as [([String], [String: String], String?, String)]
+    )
     func typos(flags: [String], environment: [String: String], file: String?, suggestion: String) throws {
         let problem = try #require(problems(flags, environment, file: file).first)
         #expect(problem.remedy.hasPrefix(suggestion))
@@ -86,7 +103,8 @@ struct SettingsTests {
                 "SYNCLINE_ENDPOINTS": "a:1", "SYNCLINE_LOCK": "x", "SYNCLINE_SERVICE_HOST": "10.0.0.1",
                 "SYNCLINE_PORT": "tcp://10.0.0.1:7700", "SYNCLINE_PORT_7700_TCP_ADDR": "10.0.0.1",
                 "SYNCLINE_LB_SERVICE_PORT_HTTP": "1", "PATH": "/bin",
-            ])
+            ]
+        )
         let link = problems([], ["SYNCLINE_CLIENT_PORT": "tcp://10.0.0.1:7700"]).first
         #expect(link?.remedy.contains("enableServiceLinks") == true)
     }
@@ -96,10 +114,12 @@ struct SettingsTests {
         arguments: [
             ["--client-port", "70000"], ["--client-port", "-1"], ["--shards", "0"], ["--shards", "many"],
             ["--wal-segment-bytes", "1KiB"], ["--wal-segment-bytes", "9999999999999999999GiB"], ["--wal-mode", "fast"],
-            ["--node-id", "a b"], ["--cluster-id", "xyz"], ["--cluster-id", "00000000000000000000000000000000"], ["--insecure=perhaps"], ["--host", ""],
+            ["--node-id", "a b"], ["--cluster-id", "xyz"], ["--cluster-id", "00000000000000000000000000000000"],
+            ["--insecure=perhaps"], ["--host", ""],
             ["--session-ttl-ms", "999"], ["--heartbeat-ms", "99999999999999999999"], ["--election-min-ms", "60"],
             ["--election-max-ms", "150"], ["--http-port", "7700"], ["--replicas", "3"],
-        ])
+        ]
+    )
     func refused(flags: [String]) {
         #expect(problems(flags).count == 1)
         #expect(problems(flags + ["--max-clients", "0"]).isEmpty == false)
@@ -131,7 +151,8 @@ struct SettingsTests {
         arguments: [
             "node-0", "node-0=h", "node-0=h:0", "node-0=h:x", "=h:1", "node-0=:1", "node-0=::1:7", "node-0=[::1]",
             "node-0=h:1,node-0=g:1", "node-0=h:1,node-1=h:1", "node-0=h:1,", "", "no de=h:1",
-        ])
+        ]
+    )
     func malformedPeers(text: String) {
         #expect(problems(["--peers", text]).map(\.subject) == ["--peers"])
     }
@@ -144,7 +165,9 @@ struct SettingsTests {
         #expect(try resolve(flags + ["--insecure"]).insecure)
         for host in ["localhost", "127.0.0.53", "::1"] { #expect(problems(["--host", host]).isEmpty) }
         #expect(problems(["--host", "127.example.org"]).count == 1)
-        #expect(problems(["--peers", "node-0=10.0.0.1:7702"]).first?.remedy.contains("--host 10.0.0.1 --insecure") == true)
+        #expect(
+            problems(["--peers", "node-0=10.0.0.1:7702"]).first?.remedy.contains("--host 10.0.0.1 --insecure") == true
+        )
     }
 
     @Test("files: comments, quotes, JSON with nesting and lists; duplicates and broken text are refused")
@@ -152,10 +175,18 @@ struct SettingsTests {
         let flat = "# c\n\nlog.level = debug\nnode-id = \"n1\"\n"
         #expect(try resolve(file: flat).logLevel == "debug")
         #expect(try resolve(file: flat).nodeID == "n1")
-        let json = #"{"client": {"port": 9}, "insecure": true, "peers": ["node-0=a:1", "b=c:2"], "cluster-id": "00000000000000000000000000000fF0"}"#
+        let json =
+            #"{"client": {"port": 9}, "insecure": true, "peers": ["node-0=a:1", "b=c:2"], "#
+            + #""cluster-id": "00000000000000000000000000000fF0"}"#
         let settings = try resolve(file: json)
-        #expect(settings.clientPort == 9 && settings.insecure && settings.peers.count == 2 && settings.clusterID == [UInt8](repeating: 0, count: 14) + [0x0f, 0xf0])
-        for bad in ["shards 4", "shards = 1\nshards = 2", "{\"shards\": ", "{\"shards\": null}", "{\"peers\": [{}]}", "shards = x"] {
+        #expect(
+            settings.clientPort == 9 && settings.insecure && settings.peers.count == 2
+                && settings.clusterID == [UInt8](repeating: 0, count: 14) + [0x0f, 0xf0]
+        )
+        for bad in [
+            "shards 4", "shards = 1\nshards = 2", "{\"shards\": ", "{\"shards\": null}", "{\"peers\": [{}]}",
+            "shards = x",
+        ] {
             #expect(problems(file: bad).count == 1)
         }
     }
@@ -168,13 +199,18 @@ struct SettingsTests {
         #expect(try SettingsFile.load(flags: ["--config", path], environment: [:])?.text == "shards = 7")
         #expect(try SettingsFile.load(flags: [], environment: ["SYNCLINE_CONFIG": path])?.path == path)
         #expect(try SettingsFile.load(flags: [], environment: [:]) == nil)
-        #expect(throws: SettingsError.self) { try SettingsFile.load(flags: ["--config", path + "x"], environment: [:]) }
+        #expect(throws: SettingsError.self) {
+            try SettingsFile.load(flags: ["--config", path + "x"], environment: [:])
+        }
     }
 
     @Test("secrets are hidden, are read from the file of their _FILE variable, and never stand in a message")
     func secrets() throws {
-        let table = [SettingDefinition("redis-password", .hexadecimal(bytes: 2), default: nil, secret: true, "A secret.")]
-        func resolution(_ flags: [String], _ environment: [String: String]) throws(SettingsError) -> SettingsResolution {
+        let table = [
+            SettingDefinition("redis-password", .hexadecimal(bytes: 2), default: nil, secret: true, "A secret.")
+        ]
+        func resolution(_ flags: [String], _ environment: [String: String]) throws(SettingsError) -> SettingsResolution
+        {
             let sources = try SettingsSources(flags: flags, environment: environment, file: nil, table: table)
             return try SettingsResolution(sources, table: table)
         }
@@ -187,7 +223,11 @@ struct SettingsTests {
         #expect(fromFile.resolved.first?.origin == .environment("SYNCLINE_REDIS_PASSWORD_FILE"))
         let text = SettingsReport.table(fromFile.resolved)
         #expect(text.contains("(hidden)") && !text.contains("beef"))
-        #expect(try resolution(["--redis-password", "0001"], ["SYNCLINE_REDIS_PASSWORD_FILE": path]).hexadecimal("redis-password") == [0, 1])
+        #expect(
+            try resolution(["--redis-password", "0001"], ["SYNCLINE_REDIS_PASSWORD_FILE": path]).hexadecimal(
+                "redis-password"
+            ) == [0, 1]
+        )
 
         let error = #expect(throws: SettingsError.self) { try resolution(["--redis-password", "hunter2"], [:]) }
         #expect(error.map { !"\($0)".contains("hunter2") } == true)

@@ -6,12 +6,22 @@ import Testing
 
 @Suite("Request table")
 struct RequestTableTests {
-    private func envelope(_ number: UInt64, below: UInt64 = 1, acknowledged: [UInt64] = [], stamp: UInt64 = 0, origin: UInt64 = 7)
+    private func envelope(
+        _ number: UInt64,
+        below: UInt64 = 1,
+        acknowledged: [UInt64] = [],
+        stamp: UInt64 = 0,
+        origin: UInt64 = 7
+    )
         -> CommandEnvelope
     {
         CommandEnvelope(
-            stamp: stamp, request: RequestID(origin: origin, number: number), acknowledgedBelow: below,
-            acknowledged: acknowledged, command: .closeSession(SessionID("s")))
+            stamp: stamp,
+            request: RequestID(origin: origin, number: number),
+            acknowledgedBelow: below,
+            acknowledged: acknowledged,
+            command: .closeSession(SessionID("s"))
+        )
     }
 
     @Test("a retry gets the first result until it is acknowledged")

@@ -23,7 +23,9 @@ struct RouterTests {
     }
 
     private func acquire(_ wait: Wait) -> Request {
-        .command(.acquire(Acquire(session: SessionID("s"), items: [AcquireItem(name: "a", mode: .exclusive)], wait: wait)))
+        .command(
+            .acquire(Acquire(session: SessionID("s"), items: [AcquireItem(name: "a", mode: .exclusive)], wait: wait))
+        )
     }
 
     @Test("a request goes to the known leader and its answer to its caller, once")
@@ -37,7 +39,13 @@ struct RouterTests {
         let id = effects.send[0].request.id
         for _ in 0..<2 {
             router.receive(
-                .answer(.lock(.released(left: 0))), shard: .system, id: id, from: second, now: start, into: &effects)
+                .answer(.lock(.released(left: 0))),
+                shard: .system,
+                id: id,
+                from: second,
+                now: start,
+                into: &effects
+            )
         }
         #expect(effects.completed.count == 1)
         #expect(effects.completed[0].caller == CallerToken(9))
@@ -49,7 +57,13 @@ struct RouterTests {
         var router = makeRouter()
         var effects = RouterEffects()
         for number in 0..<5 {
-            router.submit(release("\(number)"), caller: CallerToken(UInt64(number)), timeout: nil, now: start, into: &effects)
+            router.submit(
+                release("\(number)"),
+                caller: CallerToken(UInt64(number)),
+                timeout: nil,
+                now: start,
+                into: &effects
+            )
         }
         #expect(effects.send.isEmpty)
         router.leaderChanged(.system, to: third, now: start, into: &effects)
@@ -104,7 +118,13 @@ struct RouterTests {
             let other = target == second ? third : second
             effects.removeAll()
             router.receive(
-                .notLeader(hint: other), shard: .system, id: sent.request.id, from: target, now: start, into: &effects)
+                .notLeader(hint: other),
+                shard: .system,
+                id: sent.request.id,
+                from: target,
+                now: start,
+                into: &effects
+            )
         }
         #expect(router.pendingCount == 1)
     }
@@ -134,7 +154,14 @@ struct RouterTests {
         var effects = RouterEffects()
         router.leaderChanged(.system, to: second, now: start, into: &effects)
         let query = Request.query(.object(namespace: .defaultNamespace, name: "a"), .readIndex)
-        router.submit(query, to: .system, caller: CallerToken(1), timeout: .milliseconds(10), now: start, into: &effects)
+        router.submit(
+            query,
+            to: .system,
+            caller: CallerToken(1),
+            timeout: .milliseconds(10),
+            now: start,
+            into: &effects
+        )
         router.tick(now: start + .milliseconds(11), into: &effects)
         guard case .unavailable(.notDone, _) = effects.completed.first?.response else {
             Issue.record("a read changes nothing")
@@ -176,8 +203,13 @@ struct RouterTests {
         var effects = RouterEffects()
         func answer(_ number: UInt64) {
             router.receive(
-                .answer(.lock(.released(left: 0))), shard: .system, id: RequestID(origin: 7, number: number),
-                from: second, now: start, into: &effects)
+                .answer(.lock(.released(left: 0))),
+                shard: .system,
+                id: RequestID(origin: 7, number: number),
+                from: second,
+                now: start,
+                into: &effects
+            )
         }
         func submit(_ request: Request) -> RoutedRequest? {
             effects.removeAll()

@@ -35,7 +35,8 @@ import Testing
         [ShardPersist(shard: ShardID(shard), operations: [.entries(entries(index...index))])]
     }
 
-    @Test("what arrives during one sync shares the next; completions rise and follow the sync") func groupCommit() throws {
+    @Test("what arrives during one sync shares the next; completions rise and follow the sync")
+    func groupCommit() throws {
         let gate = Monitor(false)
         let syncs = Monitor(0)
         var calls = FileSystemCalls.system

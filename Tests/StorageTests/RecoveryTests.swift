@@ -71,7 +71,8 @@ import Wire
             try run(.small(4 << 10)) { log, recovery in
                 #expect(recovery.log(0)?.indexes ?? [] == Array(0..<last).map { $0 + 1 })
                 for _ in 0..<40 {
-                    try log.append(shard: ShardID(0), [.hardState(state(UInt64(round))), .entries(entries(last + 1...last + 3))])
+                    let added = entries(last + 1...last + 3)
+                    try log.append(shard: ShardID(0), [.hardState(state(UInt64(round))), .entries(added)])
                     last += 3
                     try log.sync()
                 }

@@ -67,7 +67,8 @@ import Wire
         }
     }
 
-    @Test("chunks gather in any order of delivery, across a restart, and are installed when complete") func receiving() throws {
+    @Test("chunks gather in any order of delivery, across a restart, and are installed when complete")
+    func receiving() throws {
         let snapshot = metadata(900, term: 4, bytes: Self.content)
         do {
             let snapshots = SnapshotDirectory(try directory.open())
@@ -85,7 +86,8 @@ import Wire
         #expect(try snapshots.readChunk(shard, snapshot, offset: 5, limit: 5).bytes == Array(Self.content[5..<10]))
     }
 
-    @Test("a chunk of another snapshot starts over, and a whole that does not add up is thrown away") func refused() throws {
+    @Test("a chunk of another snapshot starts over, and a whole that does not add up is thrown away")
+    func refused() throws {
         let snapshots = SnapshotDirectory(try directory.open())
         let first = metadata(900, bytes: Self.content)
         var wrong = metadata(901, bytes: Self.content)

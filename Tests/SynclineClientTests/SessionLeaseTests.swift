@@ -61,10 +61,13 @@ struct SessionLeaseTests {
 @Suite("Texts")
 struct TextTests {
     @Test(
-        "endpoints", arguments: [
-            ("10.0.0.1:7700", "10.0.0.1:7700"), ("node-1", "node-1:7700"), ("[::1]:9", "[::1]:9"), ("[::1]", "[::1]:7700"),
+        "endpoints",
+        arguments: [
+            ("10.0.0.1:7700", "10.0.0.1:7700"), ("node-1", "node-1:7700"), ("[::1]:9", "[::1]:9"),
+            ("[::1]", "[::1]:7700"),
             ("::1", "[::1]:7700"),
-        ])
+        ]
+    )
     func endpoints(text: String, expected: String) { #expect(Endpoint(text)?.description == expected) }
 
     @Test("what is no endpoint", arguments: ["", ":1", "a:0", "a:70000", "a:b", "http://a:1", "a b:1", "[::1"])
@@ -74,13 +77,16 @@ struct TextTests {
     func cycle() {
         let error = SynclineError(
             serverText: "DEADLOCK waiting would never end, so this request was given up: "
-                + "pay/s1 (job (a)) waits for the lock exclusive → s2 waits for b shared → pay/s1; release what you hold and try again")
+                + "pay/s1 (job (a)) waits for the lock exclusive → s2 waits for b shared → pay/s1; "
+                + "release what you hold and try again"
+        )
         #expect(error.code == .deadlock && error.outcome == .notDone)
         #expect(
             error.cycle == [
                 DeadlockEdge(session: "pay/s1", label: "job (a)", lock: "the lock", mode: .exclusive),
                 DeadlockEdge(session: "s2", label: "", lock: "b", mode: .shared),
-            ])
+            ]
+        )
         #expect(SynclineError(serverText: "DEADLOCK").cycle.isEmpty)
     }
 

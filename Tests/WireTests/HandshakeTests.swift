@@ -19,16 +19,21 @@ import Testing
         return HandshakePolicy(own: own, knownNodes: [NodeID(name: "node-0"), NodeID(name: "node-2")])
     }()
 
+    private func helloFrame() throws -> (FrameHeader, [UInt8]) {
+        try frame { writer throws(WireError) in try Handshake.encode(Samples.hello, into: &writer) }
+    }
+
     @Test("a hello comes back as it was") func hello() throws {
-        let (header, body) = try frame { writer throws(WireError) in try Handshake.encode(Samples.hello, into: &writer) }
+        let (header, body) = try helloFrame()
         #expect(try Handshake.decodeHello(header, body: body) == Samples.hello)
         #expect(throws: WireError.unexpectedFrame(.hello)) { try PeerFrame.decode(header, body: body) }
         #expect(throws: WireError.unexpectedFrame(.hello)) { try Handshake.decodeReply(header, body: body) }
     }
 
     @Test("every reply comes back as it was", arguments: [
-        HelloReply.accepted(version: 1, Samples.hello), .refused(.wrongCluster(own: Array(1...16))), .refused(.wrongVersion(min: 2, max: 4)),
-        .refused(.unknownNode(name: "x")), .refused(.sameNode(name: "x")), .refused(.shardCountDiffers(32)),
+        HelloReply.accepted(version: 1, Samples.hello), .refused(.wrongCluster(own: Array(1...16))),
+        .refused(.wrongVersion(min: 2, max: 4)), .refused(.unknownNode(name: "x")), .refused(.sameNode(name: "x")),
+        .refused(.shardCountDiffers(32)),
     ])
     func reply(_ reply: HelloReply) throws {
         let (header, body) = try frame { writer throws(WireError) in try Handshake.encode(reply, into: &writer) }
@@ -73,7 +78,7 @@ import Testing
 
     @Test("mutated hellos fail or decode, and never trap; a name that is not the id's is refused") func fuzz() throws {
         var random = SeededRandom(seed: 5)
-        let (header, body) = try frame { writer throws(WireError) in try Handshake.encode(Samples.hello, into: &writer) }
+        let (header, body) = try helloFrame()
         for _ in 0..<5_000 {
             var bytes = body
             let length = random.chance(1, in: 3) ? Int(random.below(UInt64(body.count))) : body.count

@@ -101,7 +101,8 @@ enum Samples {
 
     static let records: [LogRecord] = [
         .checkpoint([
-            ShardCheckpoint(shard: ShardID(1), hardState: HardState(term: Term(4), vote: NodeID(2)), snapshot: metadata),
+            ShardCheckpoint(
+                shard: ShardID(1), hardState: HardState(term: Term(4), vote: NodeID(2)), snapshot: metadata),
             ShardCheckpoint(shard: ShardID(2), hardState: HardState(), snapshot: nil),
         ]),
         .hardState(ShardID(1), HardState(term: Term(5), vote: nil)),

@@ -30,8 +30,10 @@ package struct ClusterMap: Sendable {
     package init(_ settings: Settings) {
         let alone = PeerAddress(name: settings.nodeID, host: settings.host, port: settings.peerPort)
         self.init(
-            peers: settings.peers.isEmpty ? [alone] : settings.peers, shards: settings.shards,
-            replicas: settings.replicas)
+            peers: settings.peers.isEmpty ? [alone] : settings.peers,
+            shards: settings.shards,
+            replicas: settings.replicas
+        )
     }
 
     package func name(of id: NodeID) -> String? { members.first { $0.id == id }?.name }

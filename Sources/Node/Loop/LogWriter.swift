@@ -29,7 +29,9 @@ final class LogWriter: @unchecked Sendable {
     private let outstanding = Mutex(CircularBuffer<(number: UInt64, batch: UInt64, loop: ShardLoop)>())
 
     init(
-        log: sending WriteAheadLog, isInline: Bool, metrics: WriteAheadLogMetrics,
+        log: sending WriteAheadLog,
+        isInline: Bool,
+        metrics: WriteAheadLogMetrics,
         onFailure: @escaping @Sendable (StorageError) -> Never
     ) {
         board = log.board

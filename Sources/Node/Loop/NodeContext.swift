@@ -34,8 +34,14 @@ package final class NodeContext: @unchecked Sendable {
     private var loopOfOrigin: [UInt64: ShardLoop] = [:]
 
     init(
-        node: NodeID, map: ClusterMap, metrics: SynclineMetrics, log: Logger, writer: LogWriter,
-        snapshots: SnapshotDirectory, tickInterval: Interval, segmentBytes: Int,
+        node: NodeID,
+        map: ClusterMap,
+        metrics: SynclineMetrics,
+        log: Logger,
+        writer: LogWriter,
+        snapshots: SnapshotDirectory,
+        tickInterval: Interval,
+        segmentBytes: Int,
         pool: NIOThreadPool
     ) {
         self.node = node
@@ -118,7 +124,9 @@ package final class NodeContext: @unchecked Sendable {
     /// The disk cannot be trusted any more: whatever this process would answer from now on might be lost.
     func fail(_ what: String, _ error: any Error) -> Never {
         log.critical(
-            "\(what); the process ends, so that nothing is confirmed that is not on disk", metadata: ["error": "\(error)"])
+            "\(what); the process ends, so that nothing is confirmed that is not on disk",
+            metadata: ["error": "\(error)"]
+        )
         exit(NodeExit.storageFailed)
     }
 }

@@ -69,7 +69,9 @@ extension ShardLoop {
                     .confirmWaits(from: self.context.node, query: query, requests)
                 }
             case .abort(let target, let request, let cycle):
-                sendToLeader(of: target, .abortWait(target, request, cycle: cycle)) { .abortWait(request, cycle: cycle) }
+                sendToLeader(of: target, .abortWait(target, request, cycle: cycle)) {
+                    .abortWait(request, cycle: cycle)
+                }
             }
         }
         for (node, query, waits) in effects.waitsConfirmed {
@@ -103,8 +105,8 @@ extension ShardLoop {
     }
 
     func publish(_ events: [LockEvent], of hosted: HostedReplica, _ now: Instant) {
-        let shard = hosted.replica.shard
-        context.metrics.count(events, isLeader: hosted.replica.isReadyLeader)
+        let shard = hosted.shard
+        context.metrics.count(events, isLeader: hosted.effects.isLeading)
         for loop in context.loops {
             if loop === self {
                 tellWatchers(events, of: shard)

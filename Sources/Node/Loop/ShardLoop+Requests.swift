@@ -10,13 +10,20 @@ package import Replica
 extension ShardLoop: RequestPort {
     @discardableResult
     package func submit(
-        _ request: Request, timeout: Interval?, completion: @escaping (Response) -> Void
+        _ request: Request,
+        timeout: Interval?,
+        completion: @escaping (Response) -> Void
     ) -> RequestHandle {
         loop.preconditionInEventLoop()
         let token = callers.insert(completion)
         let handle = RequestHandle(token)
         let route = router.submit(
-            request, caller: CallerToken(token), timeout: timeout, now: NodeClock.now(), into: &routerEffects)
+            request,
+            caller: CallerToken(token),
+            timeout: timeout,
+            now: NodeClock.now(),
+            into: &routerEffects
+        )
         if let route, request.mayWait { routes[handle] = route }
         scheduleTurn()
         return handle
@@ -27,8 +34,13 @@ extension ShardLoop: RequestPort {
         guard let (shard, id) = routes[handle] else { return }
         let token = callers.insert { _ in }
         router.submit(
-            .command(.cancel(id)), to: shard, caller: CallerToken(token), timeout: nil, now: NodeClock.now(),
-            into: &routerEffects)
+            .command(.cancel(id)),
+            to: shard,
+            caller: CallerToken(token),
+            timeout: nil,
+            now: NodeClock.now(),
+            into: &routerEffects
+        )
         scheduleTurn()
     }
 

@@ -16,8 +16,12 @@ extension ShardLoop {
         context.background { [self] in
             let bytes = job.encode()
             let metadata = SnapshotMetadata(
-                index: job.index, term: job.term, voters: job.voters, size: UInt64(bytes.count),
-                checksum: Checksum.crc32c(bytes))
+                index: job.index,
+                term: job.term,
+                voters: job.voters,
+                size: UInt64(bytes.count),
+                checksum: Checksum.crc32c(bytes)
+            )
             do {
                 try context.snapshots.write(shard, metadata, bytes)
                 context.metrics.raft.snapshotsTaken.increment()
@@ -25,7 +29,9 @@ extension ShardLoop {
             } catch {
                 // The log still has everything; the next threshold tries again.
                 log.error(
-                    "a snapshot could not be written", metadata: ["shard": "\(shard.rawValue)", "error": "\(error)"])
+                    "a snapshot could not be written",
+                    metadata: ["shard": "\(shard.rawValue)", "error": "\(error)"]
+                )
                 post(.perform { $0.step(shard, .snapshotFailed) })
             }
         }
@@ -36,12 +42,18 @@ extension ShardLoop {
         var checksum: UInt32 = 0
         do {
             (bytes, checksum) = try context.snapshots.readChunk(
-                shard, read.snapshot, offset: read.offset, limit: read.limit)
+                shard,
+                read.snapshot,
+                offset: read.offset,
+                limit: read.limit
+            )
             context.metrics.raft.snapshotBytesSent.increment(by: bytes.count)
         } catch {
             // Compacted away meanwhile, or damaged: empty bytes make the leader start over with the newest.
             log.warning(
-                "a snapshot could not be read", metadata: ["shard": "\(shard.rawValue)", "error": "\(error)"])
+                "a snapshot could not be read",
+                metadata: ["shard": "\(shard.rawValue)", "error": "\(error)"]
+            )
         }
         let (chunk, chunkChecksum) = (bytes, checksum)
         post(
@@ -49,8 +61,15 @@ extension ShardLoop {
                 $0.step(
                     shard,
                     .snapshotChunkRead(
-                        to: read.to, read.snapshot, offset: read.offset, bytes: chunk, checksum: chunkChecksum))
-            })
+                        to: read.to,
+                        read.snapshot,
+                        offset: read.offset,
+                        bytes: chunk,
+                        checksum: chunkChecksum
+                    )
+                )
+            }
+        )
     }
 
     func storeSnapshot(_ store: SnapshotStore, _ shard: ShardID) {
@@ -61,7 +80,9 @@ extension ShardLoop {
         } catch {
             // Damaged on the way, or no room: forget it and ask again from the start.
             log.warning(
-                "a snapshot chunk was refused", metadata: ["shard": "\(shard.rawValue)", "error": "\(error)"])
+                "a snapshot chunk was refused",
+                metadata: ["shard": "\(shard.rawValue)", "error": "\(error)"]
+            )
             next = 0
         }
         guard next == metadata.size, next > 0 else {
@@ -77,7 +98,9 @@ extension ShardLoop {
             } catch {
                 // Damaged on the way: forget it and ask for it from the start.
                 log.warning(
-                    "a received snapshot was refused", metadata: ["shard": "\(shard.rawValue)", "error": "\(error)"])
+                    "a received snapshot was refused",
+                    metadata: ["shard": "\(shard.rawValue)", "error": "\(error)"]
+                )
                 post(.perform { $0.step(shard, .snapshotChunkStored(from: store.from, metadata, nextOffset: 0)) })
             }
         }

@@ -61,7 +61,7 @@ extension ShardLoop {
     }
 
     private func gather(_ hosted: HostedReplica, _ operations: inout [ShardPersist], _ batch: inout LogBatch) {
-        let shard = hosted.replica.shard
+        let shard = hosted.shard
         if !hosted.effects.persist.isEmpty {
             operations.append(ShardPersist(shard: shard, operations: hosted.effects.persist))
             for operation in hosted.effects.persist {
@@ -77,7 +77,7 @@ extension ShardLoop {
     }
 
     private func carryOut(_ hosted: HostedReplica, _ now: Instant) {
-        let shard = hosted.replica.shard
+        let shard = hosted.shard
         for envelope in hosted.effects.replies { deliver(envelope, shard, now) }
         if !hosted.effects.events.isEmpty { publish(hosted.effects.events, of: hosted, now) }
         for (index, hash) in hosted.effects.digests {
@@ -89,7 +89,9 @@ extension ShardLoop {
         if let job = hosted.effects.snapshotJob { takeSnapshot(job, shard) }
         for read in hosted.effects.snapshotReads { readSnapshot(read, shard) }
         for store in hosted.effects.snapshotChunks { storeSnapshot(store, shard) }
-        if hosted.effects.ownerWaits != nil || !hosted.effects.detector.isEmpty || !hosted.effects.waitsConfirmed.isEmpty {
+        if hosted.effects.ownerWaits != nil || !hosted.effects.detector.isEmpty
+            || !hosted.effects.waitsConfirmed.isEmpty
+        {
             carryDetection(hosted.effects, shard)
         }
         if let reason = hosted.effects.halted {
@@ -137,7 +139,13 @@ extension ShardLoop {
         let owner = context.loop(ofOrigin: envelope.id.origin)
         if owner === self {
             router.receive(
-                envelope.reply, shard: shard, id: envelope.id, from: context.node, now: now, into: &routerEffects)
+                envelope.reply,
+                shard: shard,
+                id: envelope.id,
+                from: context.node,
+                now: now,
+                into: &routerEffects
+            )
         } else {
             owner?.post(.reply(shard, envelope.id, envelope.reply, from: context.node))
         }
@@ -157,6 +165,7 @@ extension ShardLoop {
             metadata: [
                 "shard": "\(shard.rawValue)", "role": "\(change.role)", "term": "\(change.term)",
                 "leader": "\(change.leader.flatMap { context.map.name(of: $0) } ?? "none")",
-            ])
+            ]
+        )
     }
 }

@@ -116,7 +116,7 @@ package final class ShardLoop: @unchecked Sendable {
         if isFull != storageIsFull {
             storageIsFull = isFull
             log.warning(isFull ? "disk full: new locks and sessions are refused" : "disk has room again")
-            for case .some(let replica) in hosted { step(replica.replica.shard, .storageFull(isFull)) }
+            for case .some(let replica) in hosted { step(replica.shard, .storageFull(isFull)) }
         }
         if status.segments > context.maxSegments {
             for pin in status.pins { step(pin.shard, .snapshotWanted) }
@@ -149,7 +149,7 @@ package final class ShardLoop: @unchecked Sendable {
 
     func connectionChanged(_ node: NodeID, isUp: Bool) {
         for case .some(let replica) in hosted {
-            step(replica.replica.shard, isUp ? .peerConnected(node) : .peerDisconnected(node))
+            step(replica.shard, isUp ? .peerConnected(node) : .peerDisconnected(node))
         }
         if !isUp { router.peerDisconnected(node, now: NodeClock.now(), into: &routerEffects) }
         scheduleTurn()
@@ -159,13 +159,18 @@ package final class ShardLoop: @unchecked Sendable {
 /// A replica with the effects that its steps of this turn have gathered. A class, so that both can be changed in one
 /// call without copying either.
 final class HostedReplica {
+    /// Kept here too, because reading it through `replica` copies the whole value.
+    let shard: ShardID
     var replica: Replica
     var effects = ReplicaEffects()
     var isDirty = false
     /// Nodes without a replica that watch this shard, and until when.
     var subscribers: [NodeID: Instant] = [:]
 
-    init(_ replica: Replica) { self.replica = replica }
+    init(_ replica: Replica) {
+        shard = replica.shard
+        self.replica = replica
+    }
 }
 
 /// What one write to the log carried for this loop.

@@ -23,7 +23,11 @@ struct WatchTable {
     private var renewAt = Instant.zero
 
     mutating func add(
-        namespace: Name, names: [Name], shard: ShardID, sink: @escaping (LockEvent) -> Void, _ loop: ShardLoop
+        namespace: Name,
+        names: [Name],
+        shard: ShardID,
+        sink: @escaping (LockEvent) -> Void,
+        _ loop: ShardLoop
     ) -> WatchHandle {
         let handle = WatchHandle(nextHandle)
         nextHandle += 1

@@ -29,7 +29,10 @@ struct ClusterDiscovery {
             if rounds % 20 == 0 {
                 log.notice(
                     "waiting for the cluster's first node to start",
-                    metadata: ["node": "\(map.members[0].name)", "address": "\(map.members[0].host):\(map.members[0].port)"])
+                    metadata: [
+                        "node": "\(map.members[0].name)", "address": "\(map.members[0].host):\(map.members[0].port)",
+                    ]
+                )
             }
             rounds += 1
             try await Task.sleep(for: .milliseconds(100))

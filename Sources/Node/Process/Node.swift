@@ -28,16 +28,26 @@ struct Node: Sendable {
     let logger: Logger
 
     static func build(
-        _ settings: Settings, group: MultiThreadedEventLoopGroup, pool: NIOThreadPool, metrics: SynclineMetrics,
+        _ settings: Settings,
+        group: MultiThreadedEventLoopGroup,
+        pool: NIOThreadPool,
+        metrics: SynclineMetrics,
         logger: Logger
     ) async throws -> Node {
         let map = ClusterMap(settings)
         let store = try await NodeStore.open(settings, map: map, group: group, metrics: metrics, logger: logger)
         let identity = store.directory.identity
         let context = NodeContext(
-            node: identity.node, map: map, metrics: metrics, log: logger, writer: store.writer, snapshots: store.snapshots,
+            node: identity.node,
+            map: map,
+            metrics: metrics,
+            log: logger,
+            writer: store.writer,
+            snapshots: store.snapshots,
             tickInterval: min(.milliseconds(10), settings.heartbeat / 4),
-            segmentBytes: settings.walSegmentBytes, pool: pool)
+            segmentBytes: settings.walSegmentBytes,
+            pool: pool
+        )
         let loops = makeLoops(settings, group, context, incarnation: identity.incarnation)
         context.adopt(loops)
         try await hostShards(settings, store, context)
@@ -46,25 +56,43 @@ struct Node: Sendable {
         let administrator = NodeAdministrator(
             context: context,
             identity: NodeAdministrator.Identity(
-                name: identity.nodeName, clusterID: identity.clusterText, incarnation: identity.incarnation,
-                dataDirectory: settings.dataDirectory),
-            addresses: addresses)
+                name: identity.nodeName,
+                clusterID: identity.clusterText,
+                incarnation: identity.incarnation,
+                dataDirectory: settings.dataDirectory
+            ),
+            addresses: addresses
+        )
         return Node(
-            settings: settings, context: context, store: store, administrator: administrator,
+            settings: settings,
+            context: context,
+            store: store,
+            administrator: administrator,
             resp: makeRESP(settings, group, context, administrator, metrics, logger),
             http: makeHTTP(settings, context, administrator, metrics, logger),
-            httpGroup: MultiThreadedEventLoopGroup(numberOfThreads: 1), relay: relay, logger: logger)
+            httpGroup: MultiThreadedEventLoopGroup(numberOfThreads: 1),
+            relay: relay,
+            logger: logger
+        )
     }
 
     private static func makeLoops(
-        _ settings: Settings, _ group: MultiThreadedEventLoopGroup, _ context: NodeContext, incarnation: UInt64
+        _ settings: Settings,
+        _ group: MultiThreadedEventLoopGroup,
+        _ context: NodeContext,
+        incarnation: UInt64
     ) -> [ShardLoop] {
         group.makeIterator().enumerated().map { index, loop in
             // Never the same for two starts of any node: request ids must not repeat.
             let origin = StableHash.combine(
-                StableHash.combine(context.node.rawValue, incarnation), UInt64(index))
+                StableHash.combine(context.node.rawValue, incarnation),
+                UInt64(index)
+            )
             var configuration = RouterConfiguration(
-                node: context.node, origin: origin == 0 ? 1 : origin, placement: context.map.placement)
+                node: context.node,
+                origin: origin == 0 ? 1 : origin,
+                placement: context.map.placement
+            )
             configuration.requestTimeout = settings.requestTimeout
             return ShardLoop(loop: loop, index: index, context: context, router: Router(configuration: configuration))
         }
@@ -89,8 +117,12 @@ struct Node: Sendable {
             configuration.snapshotLogBytes = settings.snapshotLogBytes
             let recovered = store.recovered[index]
             let replica = try Replica(
-                configuration: configuration, recovered: recovered?.log ?? RecoveredLog(),
-                snapshot: recovered?.snapshotBytes, seed: .random(in: .min ... .max), now: now)
+                configuration: configuration,
+                recovered: recovered?.log ?? RecoveredLog(),
+                snapshot: recovered?.snapshotBytes,
+                seed: .random(in: .min ... .max),
+                now: now
+            )
             guard let loop = context.loop(ofShard: shard) else { continue }
             context.board.hosts(shard)
             try await loop.loop.submit { loop.host(replica) }.get()
@@ -99,23 +131,33 @@ struct Node: Sendable {
     }
 
     private static func connect(
-        _ settings: Settings, _ identity: NodeIdentity, _ context: NodeContext, _ addresses: MemberAddresses
+        _ settings: Settings,
+        _ identity: NodeIdentity,
+        _ context: NodeContext,
+        _ addresses: MemberAddresses
     ) async throws -> PeerRelay {
         let host = context.map.member(named: settings.nodeID)?.host ?? settings.host
         let hello = Hello(
-            clusterID: identity.clusterID, nodeName: identity.nodeName, incarnation: identity.incarnation,
-            clientAddress: "\(host):\(settings.clientPort)", httpAddress: "\(host):\(settings.httpPort)",
-            shardCount: UInt32(settings.shards))
+            clusterID: identity.clusterID,
+            nodeName: identity.nodeName,
+            incarnation: identity.incarnation,
+            clientAddress: "\(host):\(settings.clientPort)",
+            httpAddress: "\(host):\(settings.httpPort)",
+            shardCount: UInt32(settings.shards)
+        )
         let first = context.loops[0]
         let relay = PeerRelay(loops: context.loops, addresses: addresses, log: context.log)
         try await first.loop.submit {
             let transport = try PeerTransport(
-                eventLoop: first.loop, own: hello,
+                eventLoop: first.loop,
+                own: hello,
                 peers: context.map.members.map {
                     Transport.PeerAddress(id: $0.id, name: $0.name, host: $0.host, port: $0.port)
                 },
                 configuration: TransportConfiguration(seed: .random(in: .min ... .max)),
-                metrics: context.metrics.transport, logger: context.log)
+                metrics: context.metrics.transport,
+                logger: context.log
+            )
             transport.delegate = relay
             context.transport = transport
         }.get()
@@ -123,8 +165,12 @@ struct Node: Sendable {
     }
 
     private static func makeRESP(
-        _ settings: Settings, _ group: any EventLoopGroup, _ context: NodeContext, _ administrator: NodeAdministrator,
-        _ metrics: SynclineMetrics, _ logger: Logger
+        _ settings: Settings,
+        _ group: any EventLoopGroup,
+        _ context: NodeContext,
+        _ administrator: NodeAdministrator,
+        _ metrics: SynclineMetrics,
+        _ logger: Logger
     ) -> RESPServer {
         var configuration = RESPServerConfiguration(host: settings.host, port: settings.clientPort)
         configuration.pipelineDepth = settings.pipelineDepth
@@ -134,13 +180,19 @@ struct Node: Sendable {
         configuration.sessionTTL = settings.sessionTTL.milliseconds
         return RESPServer(
             configuration: configuration,
-            identity: ServerIdentity(nodeName: settings.nodeID, version: SynclineVersion.current), group: group,
-            administration: administrator, observer: GatewayMetricsObserver(metrics: metrics.gateway), logger: logger
+            identity: ServerIdentity(nodeName: settings.nodeID, version: SynclineVersion.current),
+            group: group,
+            administration: administrator,
+            observer: GatewayMetricsObserver(metrics: metrics.gateway),
+            logger: logger
         ) { context.port(on: $0) }
     }
 
     private static func makeHTTP(
-        _ settings: Settings, _ context: NodeContext, _ administrator: NodeAdministrator, _ metrics: SynclineMetrics,
+        _ settings: Settings,
+        _ context: NodeContext,
+        _ administrator: NodeAdministrator,
+        _ metrics: SynclineMetrics,
         _ logger: Logger
     ) -> HTTPGateway {
         var configuration = HTTPConfiguration(host: settings.host, port: settings.httpPort)
@@ -148,8 +200,12 @@ struct Node: Sendable {
         return HTTPGateway(
             configuration: configuration,
             identity: ServerIdentity(nodeName: settings.nodeID, version: SynclineVersion.current),
-            requests: AsyncRequests(loops: context.loops.map(\.loop), timeout: settings.requestTimeout) { context.port(on: $0) }, administration: administrator,
-            observer: GatewayMetricsObserver(metrics: metrics.gateway), logger: logger
+            requests: AsyncRequests(loops: context.loops.map(\.loop), timeout: settings.requestTimeout) {
+                context.port(on: $0)
+            },
+            administration: administrator,
+            observer: GatewayMetricsObserver(metrics: metrics.gateway),
+            logger: logger
         ) { metrics.registry.prometheusText() }
     }
 
@@ -173,7 +229,10 @@ struct Node: Sendable {
                     .init(service: http.application(group: httpGroup)),
                     .init(service: HandOverService(administrator: administrator, resp: resp)),
                 ],
-                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+                gracefulShutdownSignals: [.sigterm, .sigint],
+                logger: logger
+            )
+        )
         try await NodeStartError.naming("http-port", settings.host, settings.httpPort) { try await group.run() }
     }
 
@@ -196,7 +255,8 @@ struct Node: Sendable {
                 "client": "\(settings.host):\(settings.clientPort)", "http": "\(settings.host):\(settings.httpPort)",
                 "peer": "\(settings.host):\(settings.peerPort)", "data": "\(settings.dataDirectory)",
                 "log-level": "\(settings.logLevel)",
-            ])
+            ]
+        )
     }
 }
 

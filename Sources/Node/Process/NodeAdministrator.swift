@@ -37,10 +37,16 @@ final class NodeAdministrator: NodeAdministration {
         }
         shards.sort { $0.shard < $1.shard }
         return NodeStatus(
-            name: identity.name, version: SynclineVersion.current, clusterID: identity.clusterID,
-            incarnation: identity.incarnation, uptimeMilliseconds: NodeClock.now().since(startedAt).milliseconds,
-            dataDirectory: identity.dataDirectory, members: members(), shards: shards,
-            notReady: notReady(shards))
+            name: identity.name,
+            version: SynclineVersion.current,
+            clusterID: identity.clusterID,
+            incarnation: identity.incarnation,
+            uptimeMilliseconds: NodeClock.now().since(startedAt).milliseconds,
+            dataDirectory: identity.dataDirectory,
+            members: members(),
+            shards: shards,
+            notReady: notReady(shards)
+        )
     }
 
     private func members() -> [MemberStatus] {
@@ -48,8 +54,13 @@ final class NodeAdministrator: NodeAdministration {
             let isSelf = member.id == context.node
             let known = addresses.find(member.id)
             return MemberStatus(
-                name: member.name, address: "\(member.host):\(member.port)", clientAddress: known?.client,
-                httpAddress: known?.http, isSelf: isSelf, isConnected: isSelf || (known?.isConnected ?? false))
+                name: member.name,
+                address: "\(member.host):\(member.port)",
+                clientAddress: known?.client,
+                httpAddress: known?.http,
+                isSelf: isSelf,
+                isConnected: isSelf || (known?.isConnected ?? false)
+            )
         }
     }
 
@@ -69,7 +80,8 @@ final class NodeAdministrator: NodeAdministration {
     }
 
     func transferLeadership(
-        shard: ShardID?, to target: String?
+        shard: ShardID?,
+        to target: String?
     ) async throws(AdministrationError) -> [ShardID] {
         var targetID: NodeID?
         if let target {
@@ -112,12 +124,18 @@ extension ShardLoop {
             guard let replica = hosted?.replica else { return nil }
             let raft = replica.raft
             return ShardStatus(
-                shard: replica.shard, role: replica.halted == nil ? "\(raft.role)" : "halted",
-                term: raft.term.rawValue, leader: raft.leader.flatMap { context.map.name(of: $0) },
+                shard: replica.shard,
+                role: replica.halted == nil ? "\(raft.role)" : "halted",
+                term: raft.term.rawValue,
+                leader: raft.leader.flatMap { context.map.name(of: $0) },
                 replicas: replica.configuration.raft.voters.compactMap { context.map.name(of: $0) },
-                firstIndex: raft.firstIndex.rawValue, lastIndex: raft.lastIndex.rawValue,
-                commitIndex: raft.commitIndex.rawValue, appliedIndex: replica.state.applied.rawValue,
-                sessions: replica.state.locks.sessionCount, objects: replica.state.locks.objectCount)
+                firstIndex: raft.firstIndex.rawValue,
+                lastIndex: raft.lastIndex.rawValue,
+                commitIndex: raft.commitIndex.rawValue,
+                appliedIndex: replica.state.applied.rawValue,
+                sessions: replica.state.locks.sessionCount,
+                objects: replica.state.locks.objectCount
+            )
         }
     }
 }
@@ -137,7 +155,10 @@ final class MemberAddresses: Sendable {
     func note(_ node: NodeID, client: String, http: String) {
         table.withLock {
             $0[node] = Known(
-                client: client.isEmpty ? nil : client, http: http.isEmpty ? nil : http, isConnected: true)
+                client: client.isEmpty ? nil : client,
+                http: http.isEmpty ? nil : http,
+                isConnected: true
+            )
         }
     }
 

@@ -12,7 +12,8 @@ package struct NodeStartError: Error, CustomStringConvertible {
         } catch let error as IOError {
             throw NodeStartError(
                 description: "\(setting): cannot listen on \(host):\(port): \(error). Stop what uses it (ss -ltnp), or "
-                    + "choose another with --\(setting).")
+                    + "choose another with --\(setting)."
+            )
         }
     }
 }

@@ -17,17 +17,27 @@ struct NodeStore {
     let recovered: [RecoveredShard?]
 
     static func open(
-        _ settings: Settings, map: ClusterMap, group: any EventLoopGroup, metrics: SynclineMetrics, logger: Logger
+        _ settings: Settings,
+        map: ClusterMap,
+        group: any EventLoopGroup,
+        metrics: SynclineMetrics,
+        logger: Logger
     ) async throws -> NodeStore {
         let clusterID = try await clusterID(settings, map, group, logger)
         let directory = try DataDirectory.open(
-            path: settings.dataDirectory, nodeName: settings.nodeID, clusterID: clusterID,
-            shardCount: UInt32(settings.shards))
+            path: settings.dataDirectory,
+            nodeName: settings.nodeID,
+            clusterID: clusterID,
+            shardCount: UInt32(settings.shards)
+        )
         return try read(directory, settings, metrics, logger)
     }
 
     private static func read(
-        _ directory: DataDirectory, _ settings: Settings, _ metrics: SynclineMetrics, _ logger: Logger
+        _ directory: DataDirectory,
+        _ settings: Settings,
+        _ metrics: SynclineMetrics,
+        _ logger: Logger
     ) throws -> NodeStore {
         var options = LogSettings()
         options.segmentBytes = settings.walSegmentBytes
@@ -40,7 +50,8 @@ struct NodeStore {
         if let torn = storage.tornTail {
             logger.notice(
                 "an incomplete record at the log's end was cut; it had not been confirmed to anybody",
-                metadata: ["file": "\(torn.path)", "offset": "\(torn.offset)", "bytes": "\(torn.bytes)"])
+                metadata: ["file": "\(torn.path)", "offset": "\(torn.offset)", "bytes": "\(torn.bytes)"]
+            )
         }
         for warning in storage.warnings { logger.error("damage got around", metadata: ["error": "\(warning)"]) }
         var recovered = [RecoveredShard?](repeating: nil, count: settings.shards)
@@ -57,7 +68,8 @@ struct NodeStore {
         let writer = LogWriter(log: storage.log, isInline: isInline, metrics: metrics.wal) { error in
             logger.critical(
                 "the log could not be written; the process ends, so that nothing is confirmed that is not on disk",
-                metadata: ["error": "\(error)"])
+                metadata: ["error": "\(error)"]
+            )
             exit(NodeExit.storageFailed)
         }
         return NodeStore(directory: directory, writer: writer, snapshots: snapshots, recovered: recovered)
@@ -66,14 +78,24 @@ struct NodeStore {
     /// The configured id, or for an empty directory the one that the cluster's first node decides; nil when the
     /// directory knows.
     private static func clusterID(
-        _ settings: Settings, _ map: ClusterMap, _ group: any EventLoopGroup, _ logger: Logger
+        _ settings: Settings,
+        _ map: ClusterMap,
+        _ group: any EventLoopGroup,
+        _ logger: Logger
     ) async throws -> [UInt8]? {
         if let configured = settings.clusterID { return configured }
         let node = NodeID(name: settings.nodeID)
-        guard !DataDirectory.isBound(settings.dataDirectory), !ClusterDiscovery.decides(node, in: map) else { return nil }
+        guard !DataDirectory.isBound(settings.dataDirectory), !ClusterDiscovery.decides(node, in: map) else {
+            return nil
+        }
         let hello = Hello(
-            clusterID: Handshake.noCluster, nodeName: settings.nodeID, incarnation: 0, clientAddress: "",
-            httpAddress: "", shardCount: UInt32(settings.shards))
+            clusterID: Handshake.noCluster,
+            nodeName: settings.nodeID,
+            incarnation: 0,
+            clientAddress: "",
+            httpAddress: "",
+            shardCount: UInt32(settings.shards)
+        )
         return try await ClusterDiscovery(hello: hello, map: map, group: group, log: logger).ask()
     }
 }

@@ -70,7 +70,7 @@ extension Settings {
                     subject: "peers",
                     cause: "it does not name this node, \(nodeID)",
                     remedy:
-                        "start this node with --node-id \(suggestion), or add \(nodeID)=HOST:\(peerPort) to peers everywhere"
+                        "start this node with --node-id \(suggestion), or add \(nodeID)=HOST:\(peerPort) to peers"
                 )
             ]
         }

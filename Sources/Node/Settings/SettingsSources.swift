@@ -77,10 +77,10 @@ struct SettingsSources {
         return InMemoryProvider(name: name, values: Dictionary(values) { _, last in last })
     }
 
-    /// Variables of the command line, of `syncline lock`'s children and of the build; not settings of a node.
+    /// Variables of the command line, of `syncline lock`'s children, of the build and of the tests, not of a node.
     private static let foreign = [
-        "SYNCLINE_CONFIG", "SYNCLINE_ENDPOINTS", "SYNCLINE_TOKEN", "SYNCLINE_SESSION", "SYNCLINE_LOCK",
-        "SYNCLINE_OUTPUT", "SYNCLINE_STRICT",
+        "SYNCLINE_CONFIG", "SYNCLINE_ENDPOINTS", "SYNCLINE_HTTP", "SYNCLINE_TOKEN", "SYNCLINE_SESSION", "SYNCLINE_LOCK",
+        "SYNCLINE_STRICT", "SYNCLINE_TESTING", "SYNCLINE_BINARY", "SYNCLINE_REWRITE", "SYNCLINE_EXHAUSTIVE",
     ]
 
     private static func unknownVariables(_ variables: [String: String], table: [SettingDefinition]) -> [SettingProblem]

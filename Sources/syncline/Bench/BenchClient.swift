@@ -26,7 +26,11 @@ final class BenchTally {
     var active = 0
 
     static func histogram() -> Histogram<UInt64> {
-        Histogram(lowestDiscernibleValue: 1_000, highestTrackableValue: 60_000_000_000, numberOfSignificantValueDigits: .three)
+        Histogram(
+            lowestDiscernibleValue: 1_000,
+            highestTrackableValue: 60_000_000_000,
+            numberOfSignificantValueDigits: .three
+        )
     }
 
     func note(error: String) {
@@ -78,7 +82,9 @@ final class BenchClient: ChannelInboundHandler {
         tally.active += 1
         // Long enough for the run: renewals would be part of what is measured.
         let ttl = min(3_600, plan.seconds + plan.warmup + 60) * 1_000
-        let open = ["SESSION.OPEN", "TTL", "\(ttl)", "LABEL", "bench \(number)", "NAMESPACE", plan.namespace(ofClient: number)]
+        let open = [
+            "SESSION.OPEN", "TTL", "\(ttl)", "LABEL", "bench \(number)", "NAMESPACE", plan.namespace(ofClient: number),
+        ]
         send(BenchWorkload.encode([open]), [.session], context)
         context.flush()
     }
@@ -131,7 +137,11 @@ final class BenchClient: ChannelInboundHandler {
         self.session = session
         for lane in lanes.indices {
             lanes[lane].operations = plan.workload.operations(
-                session: session, client: number, lane: lane, random: &random)
+                session: session,
+                client: number,
+                lane: lane,
+                random: &random
+            )
             begin(lane, context)
         }
     }
@@ -163,7 +173,9 @@ final class BenchClient: ChannelInboundHandler {
         }
         if tally.isRecording {
             tally.latencies.acquire.record(since: lanes[lane].began, now)
-            if plan.workload == .contended, let last = tally.lastRelease { tally.latencies.handOver.record(since: last, now) }
+            if plan.workload == .contended, let last = tally.lastRelease {
+                tally.latencies.handOver.record(since: last, now)
+            }
         }
         let operation = lanes[lane].operations[lanes[lane].current]
         guard operation.releaseCount > 0 else { return finish(lane, now, context) }

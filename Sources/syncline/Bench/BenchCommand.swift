@@ -4,11 +4,15 @@ import SynclineClient
 
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measure a cluster.", subcommands: [Locks.self])
+        commandName: "bench",
+        abstract: "Measure a cluster.",
+        subcommands: [Locks.self]
+    )
 
     struct Locks: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "locks", abstract: "Measure the lock service: throughput and latency percentiles.",
+            commandName: "locks",
+            abstract: "Measure the lock service: throughput and latency percentiles.",
             discussion: """
                 Workloads:
                   uncontended   each client acquires and releases a lock of its own
@@ -16,7 +20,8 @@ struct BenchCommand: AsyncParsableCommand {
                   shared-heavy  95 % shared, 5 % exclusive, on 16 locks
                   multi-lock    four of 1000 locks at once, all or nothing
                   renew-heavy   session renewals
-                """)
+                """
+        )
 
         @Argument(help: "uncontended, contended, shared-heavy, multi-lock or renew-heavy.")
         var workload: BenchWorkload = .uncontended
@@ -55,8 +60,15 @@ struct BenchCommand: AsyncParsableCommand {
 
         func run() async throws {
             let plan = BenchPlan(
-                workload: workload, endpoints: try connection.endpoints(), clients: clients, seconds: seconds,
-                warmup: warmup, pipeline: pipeline, namespace: namespace, namespaces: namespaces)
+                workload: workload,
+                endpoints: try connection.endpoints(),
+                clients: clients,
+                seconds: seconds,
+                warmup: warmup,
+                pipeline: pipeline,
+                namespace: namespace,
+                namespaces: namespaces
+            )
             try await Failure.reporting {
                 let result = try await BenchRun(plan).run()
                 Console.out(connection.output == .json ? JSONText.encode(result) : result.table())

@@ -48,7 +48,8 @@ struct BenchResult: Codable, Sendable {
         errors = tally.errors
         firstError = tally.firstError
         let measures = [
-            (plan.workload == .renewHeavy ? "renew" : "acquire", tally.latencies.acquire), ("release", tally.latencies.release),
+            (plan.workload == .renewHeavy ? "renew" : "acquire", tally.latencies.acquire),
+            ("release", tally.latencies.release),
             ("pair", tally.latencies.operation), ("hand-over", tally.latencies.handOver),
         ]
         latenciesMicroseconds = measures.compactMap { name, histogram in
@@ -59,7 +60,10 @@ struct BenchResult: Codable, Sendable {
 
     func table(style: Style = Style()) -> String {
         let unit = BenchWorkload(rawValue: workload)?.unit ?? "operations"
-        var text = style.bold("\(workload), \(clients) clients, \(Self.number(seconds)) s at \(endpoints.joined(separator: ", "))\n")
+        var text =
+            style.bold(
+                "\(workload), \(clients) clients, \(Self.number(seconds)) s at \(endpoints.joined(separator: ", "))"
+            ) + "\n"
         text += "\(Self.number(operationsPerSecond)) \(unit)/s (\(operations) in all"
         text += missed > 0 ? ", \(missed) not acquired in time" : ""
         text += errors > 0 ? ", \(errors) errors)\n\n" : ")\n\n"
@@ -86,7 +90,14 @@ extension BenchResult.Latency {
     init(_ measure: String, _ histogram: Histogram<UInt64>) {
         func micro(_ percentile: Double) -> Double { Double(histogram.valueAtPercentile(percentile)) / 1_000 }
         self.init(
-            measure: measure, count: histogram.totalCount, mean: (histogram.mean / 100).rounded() / 10, p50: micro(50),
-            p90: micro(90), p99: micro(99), p999: micro(99.9), max: Double(histogram.max) / 1_000)
+            measure: measure,
+            count: histogram.totalCount,
+            mean: (histogram.mean / 100).rounded() / 10,
+            p50: micro(50),
+            p90: micro(90),
+            p99: micro(99),
+            p999: micro(99.9),
+            max: Double(histogram.max) / 1_000
+        )
     }
 }

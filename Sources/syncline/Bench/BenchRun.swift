@@ -27,7 +27,10 @@ struct BenchRun {
         let tally = try await loop.submit { NIOLoopBound(BenchTally(), eventLoop: loop) }.get()
         for number in 0..<plan.clients { try await connect(number, tally, loop) }
 
-        var progress = ProgressBar(label: "bench locks \(plan.workload.rawValue)", total: Double(plan.warmup + plan.seconds))
+        var progress = ProgressBar(
+            label: "bench locks \(plan.workload.rawValue)",
+            total: Double(plan.warmup + plan.seconds)
+        )
         let start = ContinuousClock.now
         try await pass(Double(plan.warmup), from: start, offset: 0, &progress, tally, loop)
         let begin = try await loop.submit { () -> NIODeadline in
@@ -60,14 +63,21 @@ struct BenchRun {
                 }
                 .connect(host: endpoint.host, port: endpoint.port).get()
         } catch {
-            throw SynclineError(code: .unreachable, message: "cannot connect to \(endpoint): \(ConnectionCause.text(error))")
+            throw SynclineError(
+                code: .unreachable,
+                message: "cannot connect to \(endpoint): \(ConnectionCause.text(error))"
+            )
         }
     }
 
     /// Lets time pass, and shows that it does.
     private func pass(
-        _ seconds: Double, from start: ContinuousClock.Instant, offset: Double, _ progress: inout ProgressBar,
-        _ tally: NIOLoopBound<BenchTally>, _ loop: any EventLoop
+        _ seconds: Double,
+        from start: ContinuousClock.Instant,
+        offset: Double,
+        _ progress: inout ProgressBar,
+        _ tally: NIOLoopBound<BenchTally>,
+        _ loop: any EventLoop
     ) async throws {
         var lastCount = 0
         var lastTime = start
@@ -78,7 +88,10 @@ struct BenchRun {
             let (count, active) = try await loop.submit { (tally.value.operations, tally.value.active) }.get()
             guard active > 0 else {
                 let reason = try await loop.submit { tally.value.firstError }.get()
-                throw SynclineError(code: .unreachable, message: "all connections are gone: \(reason ?? "closed by the nodes")")
+                throw SynclineError(
+                    code: .unreachable,
+                    message: "all connections are gone: \(reason ?? "closed by the nodes")"
+                )
             }
             let rate = Double(count - lastCount) / max(lastTime.duration(to: now).inSeconds, 0.001)
             progress.show(offset + elapsed, note: count == 0 ? "warming up" : "\(Int(rate))/s")

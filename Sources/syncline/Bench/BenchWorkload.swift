@@ -36,12 +36,18 @@ enum BenchWorkload: String, ExpressibleByArgument, CaseIterable, Sendable {
         case .contended: return [Self.pair("bench/one", "EXCLUSIVE", session, wait: "FOREVER")]
         case .sharedHeavy:
             return (0..<20).flatMap { turn in
-                (0..<16).map { Self.pair("bench/shared/\($0)", turn == 0 ? "EXCLUSIVE" : "SHARED", session, wait: "FOREVER") }
+                (0..<16).map {
+                    Self.pair("bench/shared/\($0)", turn == 0 ? "EXCLUSIVE" : "SHARED", session, wait: "FOREVER")
+                }
             }
         case .multiLock: return (0..<64).map { _ in Self.several(session, &random) }
         case .renewHeavy:
             return [
-                BenchOperation(acquire: Self.encode([["SESSION.RENEW", session]]), release: ByteBuffer(), releaseCount: 0)
+                BenchOperation(
+                    acquire: Self.encode([["SESSION.RENEW", session]]),
+                    release: ByteBuffer(),
+                    releaseCount: 0
+                )
             ]
         }
     }
@@ -50,7 +56,10 @@ enum BenchWorkload: String, ExpressibleByArgument, CaseIterable, Sendable {
         var acquire = ["LOCK.ACQUIRE", name, "SESSION", session, "MODE", mode]
         if let wait { acquire += ["WAIT", wait] }
         return BenchOperation(
-            acquire: encode([acquire]), release: encode([["LOCK.RELEASE", name, "SESSION", session]]), releaseCount: 1)
+            acquire: encode([acquire]),
+            release: encode([["LOCK.RELEASE", name, "SESSION", session]]),
+            releaseCount: 1
+        )
     }
 
     private static func several(_ session: String, _ random: inout SeededRandom) -> BenchOperation {
@@ -61,8 +70,10 @@ enum BenchWorkload: String, ExpressibleByArgument, CaseIterable, Sendable {
         }
         let acquire = ["LOCK.ACQUIREALL", "SESSION", session, "WAIT", "5000"] + names.flatMap { [$0, "EXCLUSIVE"] }
         return BenchOperation(
-            acquire: encode([acquire]), release: encode(names.map { ["LOCK.RELEASE", $0, "SESSION", session] }),
-            releaseCount: names.count)
+            acquire: encode([acquire]),
+            release: encode(names.map { ["LOCK.RELEASE", $0, "SESSION", session] }),
+            releaseCount: names.count
+        )
     }
 
     static func encode(_ commands: [[String]]) -> ByteBuffer {

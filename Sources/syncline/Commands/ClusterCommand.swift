@@ -4,12 +4,16 @@ import SynclineClient
 
 struct ClusterCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "cluster", abstract: "See nodes and shards; move leadership.",
-        subcommands: [Status.self, Shards.self, Transfer.self])
+        commandName: "cluster",
+        abstract: "See nodes and shards; move leadership.",
+        subcommands: [Status.self, Shards.self, Transfer.self]
+    )
 
     struct Status: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "status", abstract: "Show the nodes of the cluster, as one of them sees it.")
+            commandName: "status",
+            abstract: "Show the nodes of the cluster, as one of them sees it."
+        )
 
         @OptionGroup var http: HTTPOptions
         @OptionGroup var connection: ConnectionOptions
@@ -31,14 +35,18 @@ struct ClusterCommand: AsyncParsableCommand {
                 let state = cluster.isReady ? style.green("ready") : style.red("not ready")
                 Console.out("cluster \(cluster.clusterID), asked \(cluster.node): \(state)")
                 for reason in cluster.notReady { Console.out("  \(reason)") }
-                Console.out(TextTable.render(["NODE", "STATE", "LEADS", "PEERS", "CLIENTS", "HTTP"], rows, style: style))
+                Console.out(
+                    TextTable.render(["NODE", "STATE", "LEADS", "PEERS", "CLIENTS", "HTTP"], rows, style: style)
+                )
             }
         }
     }
 
     struct Shards: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "shards", abstract: "Show each shard's leader and log, as one node sees them.")
+            commandName: "shards",
+            abstract: "Show each shard's leader and log, as one node sees them."
+        )
 
         @OptionGroup var http: HTTPOptions
         @OptionGroup var connection: ConnectionOptions
@@ -55,15 +63,20 @@ struct ClusterCommand: AsyncParsableCommand {
                 }
                 Console.out(
                     TextTable.render(
-                        ["SHARD", "LEADER", "ROLE HERE", "TERM", "LAST", "COMMITTED", "APPLIED", "SESSIONS", "LOCKS"], rows))
+                        ["SHARD", "LEADER", "ROLE HERE", "TERM", "LAST", "COMMITTED", "APPLIED", "SESSIONS", "LOCKS"],
+                        rows
+                    )
+                )
             }
         }
     }
 
     struct Transfer: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "transfer", abstract: "Hand a shard's leadership to another node, as before maintenance.",
-            discussion: "Ask the node that leads (--http), or name the shard and any node finds it.")
+            commandName: "transfer",
+            abstract: "Hand a shard's leadership to another node, as before maintenance.",
+            discussion: "Ask the node that leads (--http), or name the shard and any node finds it."
+        )
 
         @Option(help: "The shard; all that the node leads if left out.")
         var shard: Int?
@@ -82,7 +95,8 @@ struct ClusterCommand: AsyncParsableCommand {
                 Console.out(
                     moved.shards.isEmpty
                         ? "this node leads nothing; nothing to hand over"
-                        : "handing over shard(s) \(list); see the result with: syncline cluster shards")
+                        : "handing over shard(s) \(list); see the result with: syncline cluster shards"
+                )
             }
         }
     }
@@ -120,6 +134,7 @@ enum ClusterRequests {
         let problem = try? response.decoded(ProblemView.self)
         throw HTTPError(
             message: problem?.detail ?? problem?.title ?? "the node answered with HTTP status \(response.status)",
-            remedy: "look at the cluster with: syncline cluster status")
+            remedy: "look at the cluster with: syncline cluster status"
+        )
     }
 }

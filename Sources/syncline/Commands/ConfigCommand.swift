@@ -4,13 +4,17 @@ import Node
 
 struct ConfigCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "config", abstract: "Show, check or document a node's settings.",
-        subcommands: [Print.self, Check.self, Docs.self])
+        commandName: "config",
+        abstract: "Show, check or document a node's settings.",
+        subcommands: [Print.self, Check.self, Docs.self]
+    )
 
     struct Print: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "print", abstract: "Print each setting and where it comes from; secrets are hidden.",
-            discussion: "Takes the flags of syncline node.")
+            commandName: "print",
+            abstract: "Print each setting and where it comes from; secrets are hidden.",
+            discussion: "Takes the flags of syncline node."
+        )
 
         @Argument(parsing: .captureForPassthrough, help: "Flags of syncline node.")
         var flags: [String] = []
@@ -20,8 +24,10 @@ struct ConfigCommand: ParsableCommand {
 
     struct Check: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "check", abstract: "Find what is wrong with the settings, without starting anything.",
-            discussion: "Takes the flags of syncline node.")
+            commandName: "check",
+            abstract: "Find what is wrong with the settings, without starting anything.",
+            discussion: "Takes the flags of syncline node."
+        )
 
         @Argument(parsing: .captureForPassthrough, help: "Flags of syncline node.")
         var flags: [String] = []
@@ -35,7 +41,9 @@ struct ConfigCommand: ParsableCommand {
 
     struct Docs: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "docs", abstract: "Print the settings as a Markdown page.")
+            commandName: "docs",
+            abstract: "Print the settings as a Markdown page."
+        )
 
         func run() { Console.raw(SettingsReport.markdown()) }
     }

@@ -4,11 +4,13 @@ import SynclineClient
 
 struct HealthCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "health", abstract: "Ask a node whether it is alive, or ready to serve.",
+        commandName: "health",
+        abstract: "Ask a node whether it is alive, or ready to serve.",
         discussion: """
-            Exits with 0 when it is, 1 when it answers that it is not, 123 when it does not answer. For the health checks of \
-            containers: liveness never asks for a quorum, readiness does.
-            """)
+            Exits with 0 when it is, 1 when it answers that it is not, 123 when it does not answer. For the health \
+            checks of containers: liveness never asks for a quorum, readiness does.
+            """
+    )
 
     @Flag(help: "Ask whether it is ready: caught up, and with a leader for its shards.")
     var ready = false
@@ -27,7 +29,9 @@ struct HealthCommand: AsyncParsableCommand {
             if connection.output == .json {
                 Console.out(answer.body)
             } else if !quiet {
-                Console.out(isWell ? (ready ? "ready" : "alive") : "not \(ready ? "ready" : "alive") (HTTP \(answer.status))")
+                Console.out(
+                    isWell ? (ready ? "ready" : "alive") : "not \(ready ? "ready" : "alive") (HTTP \(answer.status))"
+                )
                 if !isWell, !answer.body.isEmpty { Console.out(answer.body) }
             }
             if !isWell { throw ExitStatus.failure }

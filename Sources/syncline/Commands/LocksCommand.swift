@@ -4,12 +4,16 @@ import SynclineClient
 
 struct LocksCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "locks", abstract: "See who holds and who waits; take a lock away.",
-        subcommands: [List.self, Show.self, Break.self])
+        commandName: "locks",
+        abstract: "See who holds and who waits; take a lock away.",
+        subcommands: [List.self, Show.self, Break.self]
+    )
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "list", abstract: "List locks, semaphores and elections with holders and waiters.")
+            commandName: "list",
+            abstract: "List locks, semaphores and elections with holders and waiters."
+        )
 
         @Option(help: "Only names that begin with it.")
         var prefix = ""
@@ -33,7 +37,11 @@ struct LocksCommand: AsyncParsableCommand {
                 var cursor: UInt64 = 0
                 repeat {
                     let page = try await client.listLocks(
-                        prefix: prefix, namespace: namespace, cursor: cursor, limit: min(limit - found.count, 1000))
+                        prefix: prefix,
+                        namespace: namespace,
+                        cursor: cursor,
+                        limit: min(limit - found.count, 1000)
+                    )
                     found += page.locks
                     cursor = page.cursor
                 } while cursor != 0 && found.count < limit
@@ -41,7 +49,8 @@ struct LocksCommand: AsyncParsableCommand {
                 let rows = found.map { lock in
                     [
                         lock.name, lock.kind.rawValue, lock.holders.first?.mode.rawValue ?? "-",
-                        LockTable.holders(lock), "\(lock.waiters.count)", lock.holders.first.map { "\($0.token)" } ?? "-",
+                        LockTable.holders(lock), "\(lock.waiters.count)",
+                        lock.holders.first.map { "\($0.token)" } ?? "-",
                     ]
                 }
                 Console.out(TextTable.render(["NAME", "KIND", "MODE", "HOLDERS", "WAITERS", "TOKEN"], rows))
@@ -52,7 +61,9 @@ struct LocksCommand: AsyncParsableCommand {
 
     struct Show: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "show", abstract: "Show one lock's holders and its waiting line, in the order of service.")
+            commandName: "show",
+            abstract: "Show one lock's holders and its waiting line, in the order of service."
+        )
 
         @Argument(help: "The lock's name.")
         var name: String
@@ -75,7 +86,9 @@ struct LocksCommand: AsyncParsableCommand {
 
     struct Break: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "break", abstract: "Take a lock from its holders. Only a fencing token stops one that goes on writing.")
+            commandName: "break",
+            abstract: "Take a lock from its holders. Only a fencing token stops one that goes on writing."
+        )
 
         @Argument(help: "The lock's name.")
         var name: String
@@ -113,7 +126,10 @@ enum LockTable {
 
     static func show(_ lock: LockInfo) -> String {
         var rows: [[String]] = lock.holders.map { holder in
-            ["holds", holder.mode.rawValue, "\(holder.token)", age(holder.ageMilliseconds), who(holder.session, holder.label)]
+            [
+                "holds", holder.mode.rawValue, "\(holder.token)", age(holder.ageMilliseconds),
+                who(holder.session, holder.label),
+            ]
         }
         for (place, waiter) in lock.waiters.enumerated() {
             rows.append([

@@ -2,12 +2,22 @@
 import ArgumentParser
 import FoundationEssentials
 import Logging
+import NIOCore
 import Node
 import Telemetry
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
 struct NodeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "node", abstract: "Run one node.", usage: "syncline node [--config <path>] [--<setting> <value> …]")
+        commandName: "node",
+        abstract: "Run one node.",
+        usage: "syncline node [--config <path>] [--<setting> <value> …]"
+    )
 
     /// Read by the settings table, where every setting is a flag.
     @Argument(parsing: .captureForPassthrough, help: "Settings; syncline node --help lists them.")
@@ -20,16 +30,27 @@ struct NodeCommand: AsyncParsableCommand {
         }
         let settings = try SettingsLoading.resolve(flags)
         bootstrapLogging(
-            format: format(settings.logFormat), level: Logger.Level(rawValue: settings.logLevel) ?? .info,
-            node: settings.nodeID)
+            format: format(settings.logFormat),
+            level: Logger.Level(rawValue: settings.logLevel) ?? .info,
+            node: settings.nodeID
+        )
         do {
             try await NodeProcess(settings: settings).run()
         } catch let error as CancellationError {
             throw error
         } catch {
-            Console.error("the node has ended: \(error)")
+            Console.error(text(error, settings))
             throw ExitStatus.failure
         }
+    }
+
+    private func text(_ error: any Error, _ settings: Settings) -> String {
+        guard let error = error as? IOError, error.errnoCode == EADDRINUSE else {
+            return "the node has ended: \(error)"
+        }
+        return
+            "one of the ports \(settings.clientPort), \(settings.httpPort), \(settings.peerPort) is in "
+            + "use by another process\n  → end that process, or use --client-port, --http-port and --peer-port"
     }
 
     private func format(_ setting: Settings.LogFormat) -> LogFormat {

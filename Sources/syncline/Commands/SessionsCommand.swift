@@ -4,10 +4,16 @@ import SynclineClient
 
 struct SessionsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "sessions", abstract: "See open sessions; close one.", subcommands: [List.self, Close.self])
+        commandName: "sessions",
+        abstract: "See open sessions; close one.",
+        subcommands: [List.self, Close.self]
+    )
 
     struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(commandName: "list", abstract: "List the sessions of a namespace.")
+        static let configuration = CommandConfiguration(
+            commandName: "list",
+            abstract: "List the sessions of a namespace."
+        )
 
         @Option(help: "The namespace.")
         var namespace = "default"
@@ -28,7 +34,10 @@ struct SessionsCommand: AsyncParsableCommand {
                 var cursor: UInt64 = 0
                 repeat {
                     let page = try await client.listSessions(
-                        namespace: namespace, cursor: cursor, limit: min(limit - found.count, 1000))
+                        namespace: namespace,
+                        cursor: cursor,
+                        limit: min(limit - found.count, 1000)
+                    )
                     found += page.sessions
                     cursor = page.cursor
                 } while cursor != 0 && found.count < limit
@@ -54,7 +63,9 @@ struct SessionsCommand: AsyncParsableCommand {
 
     struct Close: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "close", abstract: "End a session: what it holds goes to those who wait.")
+            commandName: "close",
+            abstract: "End a session: what it holds goes to those who wait."
+        )
 
         @Argument(help: "The session's id.")
         var id: String
@@ -65,7 +76,9 @@ struct SessionsCommand: AsyncParsableCommand {
             let client = try connection.client()
             try await Failure.reporting {
                 let count = try await client.closeSession(id)
-                Console.out(connection.output == .json ? JSONText.encode(["released": count]) : "closed; \(count) released")
+                Console.out(
+                    connection.output == .json ? JSONText.encode(["released": count]) : "closed; \(count) released"
+                )
             }
         }
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import FoundationEssentials
-import SynclineClient
 import Synchronization
+import SynclineClient
 
 #if canImport(Glibc)
     import Glibc
@@ -41,20 +41,11 @@ final class DemoCluster: Sendable {
             self.folder = try Self.temporaryFolder()
         }
         executable = try Self.ownPath()
-        var ports: [Int] = []
-        if let basePort {
-            for first in [basePort, basePort + 10, basePort + 20] { ports += [first, first + 1, first + 2] }
-        } else {
-            ports = try Self.freePorts(9)
+        let base = try basePort ?? Self.freeBase()
+        nodes = (0..<3).map { index in
+            let first = base + index * 10
+            return DemoNode(index: index, clientPort: first, httpPort: first + 1, peerPort: first + 2)
         }
-        var nodes: [DemoNode] = []
-        for index in 0..<3 {
-            let own = ports[(index * 3)...]
-            nodes.append(
-                DemoNode(
-                    index: index, clientPort: own[index * 3], httpPort: own[index * 3 + 1], peerPort: own[index * 3 + 2]))
-        }
-        self.nodes = nodes
     }
 
     var endpoints: [Endpoint] { nodes.map(\.client) }
@@ -70,7 +61,8 @@ final class DemoCluster: Sendable {
         ]
         do {
             let child = try ChildProcess(
-                ChildProcess.Launch(arguments: arguments, environment: environment, logPath: logPath(of: node)))
+                ChildProcess.Launch(arguments: arguments, environment: environment, logPath: logPath(of: node))
+            )
             children.withLock { $0[node.index] = child }
         } catch {
             throw DemoFailure(error.message)
@@ -112,7 +104,9 @@ final class DemoCluster: Sendable {
                 }
             }
             while let ended = try await group.next() {
-                if let ended, !Task.isCancelled { Console.note("node-\(ended) has ended; see \(logPath(of: nodes[ended]))") }
+                if let ended, !Task.isCancelled {
+                    Console.note("node-\(ended) has ended; see \(logPath(of: nodes[ended]))")
+                }
             }
         }
         while !Task.isCancelled { try await Task.sleep(for: .seconds(3600)) }
@@ -157,24 +151,33 @@ final class DemoCluster: Sendable {
         return String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// Ports that were free a moment ago, all different.
-    private static func freePorts(_ count: Int) throws -> [Int] {
-        var sockets: [Int32] = []
-        defer { for socket in sockets { close(socket) } }
-        return try (0..<count).map { _ in
-            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-            sockets.append(descriptor)
-            var address = sockaddr_in()
-            address.sin_family = sa_family_t(AF_INET)
-            address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-            var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-            let result = withUnsafeMutablePointer(to: &address) { pointer in
-                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-                    bind(descriptor, generic, length) == 0 ? getsockname(descriptor, generic, &length) : -1
-                }
+    /// A base whose nine ports are free: 7700 if it can be had, so that commands find the demo without being told, else
+    /// one that depends on this process, so that demos started together do not meet. All of them are below the range
+    /// from which the system gives ports to outgoing connections.
+    private static func freeBase() throws -> Int {
+        let start = Int(getpid()) % 200
+        let bases = [7_700] + (0..<200).map { 10_000 + (start + $0) % 200 * 100 }
+        let base = bases.first { base in
+            [0, 10, 20].allSatisfy { offset in (0..<3).allSatisfy { isFree(base + offset + $0) } }
+        }
+        guard let base else { throw DemoFailure("no free ports; name some with --base-port") }
+        return base
+    }
+
+    private static func isFree(_ port: Int) -> Bool {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        var reuse: Int32 = 1
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &reuse, socklen_t(MemoryLayout<Int32>.size))
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        address.sin_port = UInt16(port).bigEndian
+        return withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+                bind(descriptor, generic, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
             }
-            guard result == 0 else { throw DemoFailure("no free port: \(String(cString: strerror(errno)))") }
-            return Int(UInt16(bigEndian: address.sin_port))
         }
     }
 }

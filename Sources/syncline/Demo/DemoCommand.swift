@@ -10,11 +10,13 @@ import FoundationEssentials
 
 struct DemoCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "demo", abstract: "Run three real nodes on this machine, take a guided tour, and leave them up.",
+        commandName: "demo",
+        abstract: "Run three real nodes on this machine, take a guided tour, and leave them up.",
         discussion: """
-            The nodes listen on loopback only. Ctrl-C stops them. Their data is under a temporary folder, which is removed \
-            at the end, unless --data-dir names one.
-            """)
+            The nodes listen on loopback only. Ctrl-C stops them. Their data is under a temporary folder, which is \
+            removed at the end, unless --data-dir names one.
+            """
+    )
 
     @Flag(help: "End after the tour; for scripts. Exits with 0 when everything went as told.")
     var noStay = false
@@ -22,7 +24,12 @@ struct DemoCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Keep the nodes' data and logs here, and use what is there.", valueName: "folder"))
     var dataDir: String?
 
-    @Option(help: ArgumentHelp("First of the ports; each node takes three from its multiple of ten on. Default: free ones.", valueName: "port"))
+    @Option(
+        help: ArgumentHelp(
+            "Ports: this and the next two, and the same ten and twenty higher. Default: free ones.",
+            valueName: "port"
+        )
+    )
     var basePort: Int?
 
     func validate() throws {

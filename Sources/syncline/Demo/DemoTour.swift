@@ -21,16 +21,17 @@ struct DemoTour {
         for node in cluster.nodes { try await cluster.waitUntilReady(node) }
         for node in cluster.nodes {
             narrator.say(
-                "\(node.name): process \(cluster.processID(of: node) ?? 0), clients at \(node.client), HTTP at \(node.http)")
+                "\(node.name): process \(cluster.processID(of: node) ?? 0), clients \(node.client), HTTP \(node.http)"
+            )
         }
         narrator.result("ready after \(milliseconds(since: started)); data and logs in \(cluster.folder)")
         do {
-            let leader = try await election()
+            try await election()
             let alice = try await session()
             let token = try await lock(alice)
             try await line(alice, token)
             try await deadlock()
-            try await crash(leader)
+            try await crash()
             try await alice.close()
         } catch let error as SynclineError {
             throw DemoFailure("\(error)")
@@ -39,7 +40,7 @@ struct DemoTour {
         }
     }
 
-    private func election() async throws -> DemoNode {
+    private func election() async throws {
         narrator.title("An election")
         narrator.say("Locks live in shards, each a Raft group of three replicas that has elected a leader.")
         let deadline = ContinuousClock.now + .seconds(20)
@@ -55,11 +56,10 @@ struct DemoTour {
             narrator.result("\(node.name) leads \(shards.count { $0.leader == node.name }) of \(shards.count) shards")
         }
         let shard = defaultShard(of: shards.count)
-        guard let row = shards.first(where: { $0.shard == shard }), let leader = node(named: row.leader) else {
+        guard let row = shards.first(where: { $0.shard == shard }), let leader = row.leader else {
             throw DemoFailure("shard \(shard) is missing from the list")
         }
-        narrator.result("the namespace “default” is in shard \(shard), led by \(leader.name) in term \(row.term)")
-        return leader
+        narrator.result("the namespace “default” is in shard \(shard), led by \(leader) in term \(row.term)")
     }
 
     private func session() async throws -> Session {
@@ -73,11 +73,15 @@ struct DemoTour {
 
     private func lock(_ alice: Session) async throws -> UInt64 {
         narrator.title("A lock and its fencing token")
-        narrator.say("Each grant is one entry of the replicated log, on disk at two nodes at least; its index is the token.")
+        narrator.say(
+            "Each grant is one entry of the replicated log, on disk at two nodes at least; its index is the token."
+        )
         narrator.command("redis-cli -p \(port) LOCK.ACQUIRE demo/printer SESSION \(alice.id)")
         let began = ContinuousClock.now
         let grant = try await alice.lock("demo/printer", wait: .none)
-        narrator.result("alice has demo/printer with token \(narrator.strong("\(grant.token)")) after \(microseconds(since: began))")
+        narrator.result(
+            "alice has demo/printer with token \(strong(grant.token)) after \(microseconds(since: began))"
+        )
         narrator.command("redis-cli -p \(port) LOCK.CHECK demo/printer TOKEN \(grant.token)")
         let isValid = try await client.checkToken(grant.token, of: "demo/printer")
         try expect(isValid, "the token of the holder is not valid")
@@ -87,7 +91,9 @@ struct DemoTour {
 
     private func line(_ alice: Session, _ token: UInt64) async throws {
         narrator.title("A waiting line")
-        narrator.say("Bob and carol want the lock too. They wait in line, served strictly in order, without asking again.")
+        narrator.say(
+            "Bob and carol want the lock too. They wait in line, served strictly in order, without asking again."
+        )
         let bob = try await client.openSession(label: "bob")
         let carol = try await client.openSession(label: "carol")
         let bobs = Task { try await bob.lock("demo/printer", wait: .forever) }
@@ -102,11 +108,15 @@ struct DemoTour {
         let began = ContinuousClock.now
         try await alice.release("demo/printer")
         let toBob = try await bobs.value
-        narrator.result("alice lets go, and bob has it \(microseconds(since: began)) later, with token \(narrator.strong("\(toBob.token)"))")
+        narrator.result(
+            "alice lets go; bob has it \(microseconds(since: began)) later: token \(strong(toBob.token))"
+        )
         let again = ContinuousClock.now
         try await bob.release("demo/printer")
         let toCarol = try await carols.value
-        narrator.result("bob lets go, and carol has it \(microseconds(since: again)) later, with token \(narrator.strong("\(toCarol.token)"))")
+        narrator.result(
+            "bob lets go; carol has it \(microseconds(since: again)) later: token \(strong(toCarol.token))"
+        )
         try expect(token < toBob.token && toBob.token < toCarol.token, "the tokens do not rise")
         narrator.say("Tokens only ever rise: alice's \(token) is refused by whatever has seen \(toCarol.token).")
         try await bob.close()
@@ -143,8 +153,9 @@ struct DemoTour {
         throw DemoFailure("the deadlock was not seen")
     }
 
-    private func crash(_ leader: DemoNode) async throws {
+    private func crash() async throws {
         narrator.title("kill -9 of the leader, with a lock held")
+        guard let leader = try await leader() else { throw DemoFailure("the shard has no leader") }
         let survivors = cluster.nodes.filter { $0.index != leader.index }
         // Clients of the survivors, so that what is measured is the cluster and not a client's search for a node.
         let observer = SynclineClient(endpoints: survivors.map(\.client))
@@ -157,8 +168,10 @@ struct DemoTour {
         narrator.command("kill -9 \(cluster.processID(of: leader) ?? 0)")
         let killed = ContinuousClock.now
         await cluster.kill(leader)
-        let next = try await grace.lock("demo/next", wait: .none)
-        narrator.result("next grant (of another lock, token \(next.token)) \(narrator.strong(milliseconds(since: killed))) after the kill")
+        _ = try await grace.lock("demo/next", wait: .none)
+        narrator.result(
+            "next grant (of another lock) \(narrator.strong(milliseconds(since: killed))) after the kill"
+        )
         let isHeld = try await observer.checkToken(held.token, of: "demo/survivor")
         try expect(isHeld, "the lock held over the crash was lost")
         narrator.result("demo/survivor is still frank's, under the same token \(held.token)")
@@ -179,7 +192,9 @@ struct DemoTour {
         let restarted = ContinuousClock.now
         try cluster.start(leader)
         try await cluster.waitUntilReady(leader)
-        narrator.result("\(leader.name) has read its log, caught up and is ready again after \(milliseconds(since: restarted))")
+        narrator.result(
+            "\(leader.name) has read its log, caught up and is ready again after \(milliseconds(since: restarted))"
+        )
     }
 
     func farewell(stays: Bool) {
@@ -198,16 +213,24 @@ struct DemoTour {
             redis-cli -p \(port) LOCK.LIST
             curl -s http://\(cluster.nodes[0].http)/v1/cluster
             curl -s http://\(cluster.nodes[0].http)/metrics
-            """)
+            """
+        )
     }
 
     // MARK: Help
 
     private var port: Int { cluster.nodes[0].clientPort }
 
-    private func node(named name: String?) -> DemoNode? { cluster.nodes.first { $0.name == name } }
+    /// Of the shard of the default namespace, now.
+    private func leader() async throws -> DemoNode? {
+        let shards = try await ClusterRequests.shards([cluster.nodes[0].http])
+        let shard = shards.first { $0.shard == defaultShard(of: shards.count) }
+        return cluster.nodes.first { $0.name == shard?.leader }
+    }
 
     private func defaultShard(of count: Int) -> Int { Int(Router.shard(for: "default", count: count).rawValue) }
+
+    private func strong(_ token: UInt64) -> String { narrator.strong("\(token)") }
 
     @discardableResult
     private func waitForLine(_ name: String, length: Int) async throws -> LockInfo {

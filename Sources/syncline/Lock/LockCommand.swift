@@ -24,7 +24,8 @@ struct LockCommand: AsyncParsableCommand {
 
             Exit status: the command's own, or 128 + n when signal n ended it; 121 not acquired, 122 lost, 123 no node \
             reachable, 126 and 127 when the command cannot be run or is not found.
-            """)
+            """
+    )
 
     @Argument(help: "The lock's name.")
     var name: String
@@ -81,8 +82,12 @@ struct LockCommand: AsyncParsableCommand {
                 let status: Int32
                 do {
                     status = try await LockRunner(
-                        session: session, grant: grant, command: command,
-                        environment: ProcessInfo.processInfo.environment, signals: late).run()
+                        session: session,
+                        grant: grant,
+                        command: command,
+                        environment: ProcessInfo.processInfo.environment,
+                        signals: late
+                    ).run()
                 } catch {
                     _ = try? await session.close()
                     throw error
@@ -106,10 +111,15 @@ struct LockCommand: AsyncParsableCommand {
             group.addTask {
                 do throws(SynclineError) {
                     let session = try await client.openSession(
-                        ttl: ttl, label: Self.cut(label), namespace: namespace)
+                        ttl: ttl,
+                        label: Self.cut(label),
+                        namespace: namespace
+                    )
                     do throws(SynclineError) {
                         return .granted(
-                            session, try await session.lock(name, mode: mode, wait: wait, priority: priority))
+                            session,
+                            try await session.lock(name, mode: mode, wait: wait, priority: priority)
+                        )
                     } catch {
                         _ = try? await session.close()
                         throw error
@@ -147,7 +157,9 @@ struct LockCommand: AsyncParsableCommand {
             do throws(SynclineError) {
                 try await session.close()
             } catch {
-                Console.error("the lock could not be given back and goes free when the session expires: \(error.message)")
+                Console.error(
+                    "the lock could not be given back and goes free when the session expires: \(error.message)"
+                )
             }
         }
         if status != 0 { throw ExitCode(status) }

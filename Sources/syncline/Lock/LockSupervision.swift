@@ -10,9 +10,9 @@ import SynclineClient
 /// What `syncline lock` does while its command runs: a value without clock, process or session, so that each rule of it
 /// can be tested.
 ///
-/// In jeopardy the command's group gets TERM, to finish while it still has the lock. KILL follows at a margin before the
-/// session's deadline, which itself comes before the cluster gives the lock to anyone else. A session that is renewed in
-/// between takes the KILL back, but the TERM has been sent.
+/// In jeopardy the command's group gets TERM, to finish while it still has the lock. KILL follows at a margin before
+/// the session's deadline, which itself comes before the cluster gives the lock to anyone else. A session that is
+/// renewed in between takes the KILL back, but the TERM has been sent.
 struct LockSupervision {
     enum Event: Equatable {
         case session(SessionState)
@@ -47,7 +47,8 @@ struct LockSupervision {
         case .killDue: return kill("the cluster could not be reached in time, so the command is killed")
         case .signal(let number): return [.signalGroup(number)]
         case .child(.stopped): return [.stopWithChild]
-        case .child(.exited(let code)): return [.finish(endedByLoss(wasSignalled: false) ? ExitStatus.lost.rawValue : code)]
+        case .child(.exited(let code)):
+            return [.finish(endedByLoss(wasSignalled: false) ? ExitStatus.lost.rawValue : code)]
         case .child(.signalled(let number)):
             return [.finish(endedByLoss(wasSignalled: true) ? ExitStatus.lost.rawValue : 128 + number)]
         }
@@ -62,7 +63,10 @@ struct LockSupervision {
             let seconds = Double(remaining.components.seconds) + Double(remaining.components.attoseconds) / 1e18
             let tenths = Int(seconds * 10)
             return [
-                .say("the cluster does not answer and the lock is lost in \(tenths / 10).\(tenths % 10) s: SIGTERM to the command"),
+                .say(
+                    "the cluster does not answer, and the lock is lost in \(tenths / 10).\(tenths % 10) s: "
+                        + "SIGTERM to the command"
+                ),
                 .signalGroup(SIGTERM),
             ]
         case .lost(.closed): return []

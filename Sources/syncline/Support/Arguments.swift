@@ -58,7 +58,10 @@ struct ConnectionOptions: ParsableArguments {
         name: .customLong("endpoint"),
         help: ArgumentHelp(
             "A node's client address; give several to survive the loss of one. (SYNCLINE_ENDPOINTS, comma-separated; "
-                + "default: 127.0.0.1:7700)", valueName: "host:port"))
+                + "default: 127.0.0.1:7700)",
+            valueName: "host:port"
+        )
+    )
     var given: [Endpoint] = []
 
     @Option(help: "How results are printed: table or json.")
@@ -91,11 +94,14 @@ struct HTTPOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "A node's HTTP address. (SYNCLINE_HTTP; default: each endpoint's host with its port + 1)",
-            valueName: "host:port"))
+            valueName: "host:port"
+        )
+    )
     var http: [Endpoint] = []
 
     func addresses(
-        _ connection: ConnectionOptions, environment: [String: String] = ProcessInfo.processInfo.environment
+        _ connection: ConnectionOptions,
+        environment: [String: String] = ProcessInfo.processInfo.environment
     ) throws -> [Endpoint] {
         if !http.isEmpty { return http }
         if let text = environment["SYNCLINE_HTTP"], !text.isEmpty {
@@ -104,6 +110,8 @@ struct HTTPOptions: ParsableArguments {
             }
             return [endpoint]
         }
-        return try connection.endpoints(environment: environment).map { Endpoint(host: $0.host, port: min($0.port + 1, 65535)) }
+        return try connection.endpoints(environment: environment).map {
+            Endpoint(host: $0.host, port: min($0.port + 1, 65535))
+        }
     }
 }

@@ -96,7 +96,9 @@ final class ChildProcess: Sendable {
         posix_spawnattr_setsigdefault(&attributes, &all)
         posix_spawnattr_setpgroup(&attributes, 0)
         posix_spawnattr_setflags(
-            &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+            &attributes,
+            Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF)
+        )
 
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
@@ -128,8 +130,8 @@ enum InheritedDescriptors {
     /// To be called before anything else opens a file.
     static func remember() { _ = initial }
 
-    /// Closes by number whatever may be open, since a connection may be opened while the child is being started. Closing
-    /// a number that is not open is no error to `posix_spawn` below the limit of open files.
+    /// Closes by number whatever may be open, since a connection may be opened while the child is being started.
+    /// Closing a number that is not open is no error to `posix_spawn` below the limit of open files.
     static func closeOthers(_ actions: inout posix_spawn_file_actions_t) {
         var limit = rlimit()
         getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)

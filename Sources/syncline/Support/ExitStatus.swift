@@ -35,7 +35,9 @@ enum ExitStatus: Int32, Error, CaseIterable {
 
     /// For `syncline --help`.
     static var discussion: String {
-        let rows = allCases.map { "  \($0.rawValue)\($0.rawValue < 10 ? "  " : $0.rawValue < 100 ? " " : "")  \($0.meaning)" }
+        let rows = allCases.map {
+            "  \($0.rawValue)\($0.rawValue < 10 ? "  " : $0.rawValue < 100 ? " " : "")  \($0.meaning)"
+        }
         return "EXIT STATUS:\n" + rows.joined(separator: "\n")
             + "\n  else syncline lock: the command's own; 128 + n when signal n ended it"
     }
@@ -79,7 +81,7 @@ enum Failure {
     private static func remedy(_ error: SynclineError) -> String? {
         switch error.code {
         case .unreachable:
-            "name reachable nodes with --endpoint HOST:PORT or SYNCLINE_ENDPOINTS, or start a cluster with: syncline demo"
+            "name nodes with --endpoint HOST:PORT or SYNCLINE_ENDPOINTS, or start a cluster with: syncline demo"
         case .unavailable, .timeout: "a majority of the nodes must be up; look with: syncline cluster status"
         case .notAcquired: "wait longer with --wait 5m, or see who has it with: syncline locks show NAME"
         case .deadlock: "release what the session holds and begin again; take locks in one order, or all at once"

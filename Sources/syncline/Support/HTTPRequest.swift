@@ -20,18 +20,23 @@ struct HTTPResponse: Sendable {
         } catch {
             throw HTTPError(
                 message: "the node's answer is not what this version expects: \(error)",
-                remedy: "compare syncline version with the version the node prints at its start")
+                remedy: "compare syncline version with the version the node prints at its start"
+            )
         }
     }
 }
 
-/// As much HTTP/1.1 as asking a node takes: one request a connection, an answer of known length, chunked, or until close.
+/// As much HTTP/1.1 as asking a node takes: one request a connection, and an answer of known length, chunked, or
+/// until close.
 enum HTTPRequest {
     static let maximumBytes = 16 << 20
 
     /// Asks each address in turn until one answers.
     static func send(
-        _ path: String, method: String = "GET", body: String? = nil, to addresses: [Endpoint],
+        _ path: String,
+        method: String = "GET",
+        body: String? = nil,
+        to addresses: [Endpoint],
         timeout: Duration = .seconds(5)
     ) async throws(HTTPError) -> HTTPResponse {
         var failures: [String] = []
@@ -45,11 +50,16 @@ enum HTTPRequest {
         throw HTTPError(
             message: "no node answers over HTTP (\(failures.joined(separator: "; ")))",
             remedy: "name a node's HTTP address with --http HOST:PORT, or start a cluster with: syncline demo",
-            isUnreachable: true)
+            isUnreachable: true
+        )
     }
 
     private static func exchange(
-        _ method: String, _ path: String, _ body: String?, with address: Endpoint, timeout: Duration
+        _ method: String,
+        _ path: String,
+        _ body: String?,
+        with address: Endpoint,
+        timeout: Duration
     ) async throws -> HTTPResponse {
         let group = MultiThreadedEventLoopGroup.singleton
         let loop = group.next()
@@ -121,7 +131,8 @@ enum HTTPAnswer {
         let text = String(decoding: bytes.readableBytesView, as: UTF8.self)
         guard let end = text.firstRange(of: "\r\n\r\n") else { return nil }
         let lines = text[..<end.lowerBound].split(separator: "\r\n")
-        guard let first = lines.first, first.hasPrefix("HTTP/1."), let status = Int(first.split(separator: " ").dropFirst().first ?? "")
+        guard let first = lines.first, first.hasPrefix("HTTP/1."),
+            let status = Int(first.split(separator: " ").dropFirst().first ?? "")
         else { return nil }
         var headers: [String: String] = [:]
         for line in lines.dropFirst() {

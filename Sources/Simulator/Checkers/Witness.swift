@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+import LockCore
+import Primitives
+import RaftCore
+import Replica
+
+/// The observer's own copy of one shard's state machine. It applies each entry when the first replica commits it, and so
+/// is never behind any of them: what a replica does later is compared with what happened here.
+struct Witness {
+    /// What one committed command brought about.
+    struct Outcome {
+        var index: LogIndex
+        var term: Term
+        var stamp: UInt64
+        var envelope: CommandEnvelope
+        var effects: LockEffects
+        /// The request had been applied before; its first result was given again.
+        var isDuplicate: Bool
+    }
+
+    let shard: Int
+    private(set) var state: ShardState
+    private var terms: [Term] = [.zero]
+    private var contents: [UInt64] = [0]
+    private var digests: [UInt64]
+    private var responses = LookupTable<RequestID, LockResponse>()
+    /// Where each request was first applied.
+    private var positions = LookupTable<RequestID, LogIndex>()
+    private var effects = LockEffects()
+
+    init(shard: Int, limits: LockLimits) {
+        self.shard = shard
+        state = ShardState(limits: limits)
+        digests = [state.digest]
+    }
+
+    /// The highest index that any replica has committed.
+    var last: LogIndex { LogIndex(UInt64(terms.count - 1)) }
+
+    func term(at index: LogIndex) -> Term? {
+        index.rawValue < UInt64(terms.count) ? terms[Int(index.rawValue)] : nil
+    }
+
+    func digest(at index: LogIndex) -> UInt64? {
+        index.rawValue < UInt64(digests.count) ? digests[Int(index.rawValue)] : nil
+    }
+
+    func matches(_ entry: Entry) -> Bool {
+        guard entry.index <= last else { return false }
+        let position = Int(entry.index.rawValue)
+        return terms[position] == entry.term && contents[position] == entry.contentHash
+    }
+
+    func response(to request: RequestID) -> LockResponse? { responses[request] }
+
+    func position(of request: RequestID) -> LogIndex? { positions[request] }
+
+    /// Applies the next entry. Nil for entries without a command.
+    mutating func apply(_ entry: Entry, _ violations: inout ViolationLog) -> Outcome? {
+        terms.append(entry.term)
+        contents.append(entry.contentHash)
+        effects.removeAll()
+        var envelope: CommandEnvelope?
+        do throws(DecodingError) {
+            if entry.kind == .command { envelope = try CommandEnvelope(decoding: entry.payload) }
+            _ = try state.apply(entry, into: &effects)
+        } catch {
+            violations.report(.stateMachineSafety, "entry \(entry.index) of shard \(shard) cannot be decoded: \(error)")
+            return nil
+        }
+        digests.append(state.digest)
+        guard let envelope else { return nil }
+        let id = envelope.request
+        let isDuplicate = id.origin != 0 && positions[id] != nil
+        if id.origin != 0 && !isDuplicate { positions[id] = entry.index }
+        for (request, response) in effects.responses { note(response, to: request, &violations) }
+        return Outcome(
+            index: entry.index, term: entry.term, stamp: state.stamp, envelope: envelope, effects: effects,
+            isDuplicate: isDuplicate)
+    }
+
+    /// A request has one result, however often it is asked for.
+    private mutating func note(_ response: LockResponse, to request: RequestID, _ violations: inout ViolationLog) {
+        guard request.origin != 0 else { return }
+        if let first = responses[request] {
+            violations.expect(
+                first == response, .exactlyOnce,
+                "request \(request) of shard \(shard) was answered \(first) and later \(response)")
+        } else {
+            responses[request] = response
+        }
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#if PLANTED_BUGS
+    import LockCore
+    import RaftCore
+#endif
+
+/// Classic bugs that a test build can plant, each with the scenario in which it shows and the checker that has to see it.
+package struct PlantedBug: Sendable {
+    package let name: String
+    package let scenario: String
+    package let checker: CheckerName
+    /// Seeds within which it has to be found.
+    package let seeds: Int
+
+    package static let all: [PlantedBug] = [
+        PlantedBug(name: "vote-before-persist", scenario: "crashes", checker: .durableVote, seeds: 20),
+        PlantedBug(name: "commit-old-term-by-counting", scenario: "figure-8", checker: .leaderCompleteness, seeds: 100),
+        PlantedBug(name: "ack-before-fsync", scenario: "crashes", checker: .durability, seeds: 20),
+        PlantedBug(name: "stale-read-index-retry", scenario: "stale-read", checker: .linearizableReads, seeds: 200),
+        PlantedBug(name: "grant-without-session-check", scenario: "sessions", checker: .sessionRules, seeds: 50),
+        PlantedBug(name: "expiry-from-deposed-leader", scenario: "deposed-expiry", checker: .sessionRules, seeds: 200),
+        PlantedBug(name: "token-not-rising", scenario: "calm", checker: .tokenOrder, seeds: 20),
+    ]
+
+    package static func named(_ name: String) -> PlantedBug? { all.first { $0.name == name } }
+
+    /// Whether this build can plant anything.
+    package static var isAvailable: Bool {
+        #if PLANTED_BUGS
+            true
+        #else
+            false
+        #endif
+    }
+}
+
+#if PLANTED_BUGS
+    extension SimulationOptions {
+        var plantedRaftBug: PlantedRaftBug? {
+            switch planted {
+            case "vote-before-persist": .voteBeforePersist
+            case "commit-old-term-by-counting": .commitOldTermByCounting
+            case "ack-before-fsync": .ackBeforeFsync
+            case "stale-read-index-retry": .staleReadIndexRetry
+            default: nil
+            }
+        }
+
+        var plantedLockBug: PlantedLockBug? {
+            switch planted {
+            case "grant-without-session-check": .grantWithoutSessionCheck
+            case "expiry-from-deposed-leader": .expiryFromDeposedLeader
+            case "token-not-rising": .tokenNotRising
+            default: nil
+            }
+        }
+    }
+#endif

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+import Primitives
+
+/// A named kind of run: what is drawn for a seed, and what the nemesis may do.
+package struct Scenario: Sendable {
+    package let name: String
+    package let summary: String
+    private let tune: @Sendable (inout Swarm, inout SeededRandom) -> Void
+
+    init(_ name: String, _ summary: String, _ tune: @escaping @Sendable (inout Swarm, inout SeededRandom) -> Void) {
+        self.name = name
+        self.summary = summary
+        self.tune = tune
+    }
+
+    func configure(_ random: inout SeededRandom) -> Swarm {
+        var swarm = Swarm.mixed(&random)
+        tune(&swarm, &random)
+        return swarm
+    }
+
+    package static func named(_ name: String) -> Scenario? { all.first { $0.name == name } }
+
+    /// The default.
+    package static let mix = Scenario("mix", "everything random, all kinds of fault") { _, _ in }
+
+    package static let all: [Scenario] = [
+        mix,
+        Scenario("calm", "no faults at all") { swarm, _ in swarm.faults = [] },
+        only("partitions", "full, one-way, partial and flapping partitions") {
+            [.partition, .isolateNode, .isolateLeader, .oneWay, .bridge, .flapping]
+        },
+        only("bridge", "A–B–C with A–C cut: one leader stays, terms do not inflate", nodes: 3) { [.bridge] },
+        only("datagrams", "loss, duplication, reordering and delay") { [.loss, .duplication, .reordering, .delay] },
+        only("crashes", "processes are killed, machines lose power") { [.kill, .killLeader, .powerCut, .tornWrite] },
+        only("power-cut", "the whole cluster loses power again and again") { [.clusterPowerCut] },
+        only("pause-leader", "the leader stops and goes on after its time is over", nodes: 3) { [.pauseLeader] },
+        only("slow-disk", "a disk takes up to two seconds for a sync") { [.slowDisk] },
+        only("full-disk", "a disk has no space left for a while") { [.fullDisk] },
+        only("clock-drift", "clocks change their rate within ten per cent") { [.clockDrift, .pauseLeader, .isolateLeader] },
+        only("old-disk", "a node comes back with an older image of its disk", nodes: 3) { [.oldDisk, .killLeader] },
+        only("damage", "a bit flips in the middle of a log", nodes: 3) { [.damage, .kill] },
+        only("transfers", "leadership is handed around") { [.transferLeadership, .kill] },
+        Scenario("snapshots", "tiny logs: followers are caught up by snapshots") { swarm, random in
+            swarm.faults = [.isolateNode, .kill, .powerCut, .connectionReset, .pause]
+            swarm.nodes = 3
+            swarm.snapshotLogBytes = 2048
+            swarm.snapshotChunkBytes = 64 << Int(random.below(4))
+            swarm.compactionTailEntries = 0
+        },
+        Scenario("leases", "reads from the leader's lease under drifting clocks") { swarm, _ in
+            swarm.faults = [.isolateLeader, .pauseLeader, .clockDrift, .oneWay, .delay]
+            swarm.leaseReads = true
+            swarm.workload.read = 60
+            swarm.workload.leaseReads = 80
+        },
+        Scenario("stale-read", "reads while leaders are cut off and old replies are on their way") { swarm, _ in
+            swarm.nodes = 3
+            swarm.faults = [.isolateLeader, .pauseLeader, .pauseLeader, .oneWay, .delay, .swizzle]
+            swarm.latencyMax = .milliseconds(5)
+            swarm.turnInputs = 1
+            swarm.faultMax = .milliseconds(1_500)
+            swarm.workload.read = 80
+            swarm.thinkMax = .milliseconds(60)
+            swarm.clients = 6
+        },
+        Scenario("figure-8", "leaders change with entries of old terms in flight (Raft figure 8)") { swarm, random in
+            swarm.nodes = random.chance(1, in: 2) ? 3 : 5
+            swarm.faults = [.isolateLeader, .killLeader, .oneWay, .slowDisk]
+            swarm.faultMin = .milliseconds(50)
+            swarm.faultMax = .milliseconds(700)
+            swarm.calmMin = .milliseconds(20)
+            swarm.calmMax = .milliseconds(400)
+            swarm.thinkMax = .milliseconds(50)
+            swarm.preferLeaders = false
+        },
+        Scenario("deposed-expiry", "leaders come and go within a session's time to live") { swarm, random in
+            swarm.nodes = 3
+            swarm.faults = [.isolateLeader, .pauseLeader, .transferLeadership]
+            swarm.sessionTTL = 1_000 + random.below(500)
+            swarm.faultMin = .milliseconds(300)
+            swarm.faultMax = .milliseconds(1_200)
+            swarm.calmMax = .milliseconds(800)
+            swarm.workload.abandon = 5
+            swarm.preferLeaders = true
+        },
+        Scenario("sessions", "sessions end while they wait, and are granted nothing") { swarm, _ in
+            swarm.workload.abandon = 10
+            swarm.workload.close = 6
+            swarm.workload.waitNone = 5
+            swarm.workload.waitTimed = 30
+            swarm.names = 2
+            swarm.clients = 6
+            swarm.thinkMax = .milliseconds(100)
+        },
+        Scenario("owner-deadlock", "owners wait for themselves across namespaces and shards") { swarm, random in
+            swarm.faults = []
+            swarm.nodes = 3
+            swarm.shards = 2 + Int(random.below(3))
+            swarm.namespaces = 4
+            swarm.names = 2
+            swarm.clients = 6
+            swarm.sessionsPerClient = 2
+            swarm.thinkMax = .milliseconds(60)
+            swarm.workload = Workload()
+            swarm.workload.owners = 100
+            swarm.workload.waitNone = 0
+            swarm.workload.waitTimed = 5
+            swarm.workload.semaphore = 0
+            swarm.workload.breakLock = 0
+            swarm.workload.abandon = 0
+            swarm.deadlockBudget = .milliseconds(5_000)
+        },
+    ]
+
+    private static func only(
+        _ name: String, _ summary: String, nodes: Int? = nil, _ faults: @escaping @Sendable () -> [FaultKind]
+    ) -> Scenario {
+        Scenario(name, summary) { swarm, _ in
+            swarm.faults = faults()
+            if let nodes { swarm.nodes = nodes } else if swarm.nodes == 1 { swarm.nodes = 3 }
+        }
+    }
+}
