@@ -68,7 +68,13 @@ struct SettingsTests {
         )
         #expect(resolved.maxLocks == plain.maxLocks && resolved.requestTimeout == plain.requestTimeout)
         #expect(resolved.idleTimeout == nil && resolved.clusterID == nil && !resolved.leaseReads)
-        #expect(resolved.loops >= 1)
+        #expect(resolved.loops == plain.loops)
+    }
+
+    @Test("a log written in line needs a single loop: two would write it at once")
+    func inlineLogNeedsOneLoop() throws {
+        #expect(try resolve(["--wal-mode", "inline"]).walMode == .inline)
+        #expect(throws: SettingsError.self) { try resolve(["--wal-mode", "inline", "--loops", "2"]) }
     }
 
     @Test("flags are written --key value, --key=value, --switch, --no-switch")

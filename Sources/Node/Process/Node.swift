@@ -146,6 +146,7 @@ struct Node: Sendable {
             shardCount: UInt32(settings.shards)
         )
         let first = context.loops[0]
+        addresses.note(context.node, client: hello.clientAddress, http: hello.httpAddress)
         let relay = PeerRelay(loops: context.loops, addresses: addresses, log: context.log)
         try await first.loop.submit {
             let transport = try PeerTransport(

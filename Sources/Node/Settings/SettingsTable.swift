@@ -38,7 +38,12 @@ extension SettingDefinition {
             default: "false",
             "Listen beyond loopback although clients and peers are not yet authenticated or encrypted."
         ),
-        .init("loops", .integer(0...64), default: "0", "Event loops; 0 means one for each core."),
+        .init(
+            "loops",
+            .integer(0...64),
+            default: "1",
+            "Event loops; 0 means one for each core. One needs no hop between threads and is fastest until it is busy."
+        ),
         .init(
             "request-timeout-ms",
             .integer(10...600_000),
@@ -70,7 +75,7 @@ extension SettingDefinition {
             "wal-mode",
             .choice(["auto", "inline", "thread"]),
             default: "auto",
-            "Where the log is synced: at the end of the loop's turn, on a thread of its own, or as measured at start."
+            "Where the log is synced: in the loop's turn, or on a thread of its own; auto: inline with one loop."
         ),
         .init(
             "wal-segment-bytes",
