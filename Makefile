@@ -42,7 +42,7 @@ sim: ## Simulated clusters under faults: SEEDS=50, or SEED=7 to replay one (ARGS
 bench: ## Latency and throughput of locks on a fresh three-node cluster (ARGS="--clients 64")
 	@scripts/setup.sh build
 	@swift build -c release --product syncline
-	@scripts/cluster.sh .build/release/syncline bench locks --endpoint 127.0.0.1:7700 $(ARGS)
+	@scripts/cluster.sh .build/release/syncline bench locks $(foreach port,7700 7710 7720,--endpoint 127.0.0.1:$(port)) $(ARGS)
 
 cluster: ## Three nodes on this machine until Ctrl-C, with data under data/
 	@scripts/setup.sh build

@@ -28,6 +28,7 @@ package final class LoopbackServer: Sendable {
     private struct State {
         var received: [[String]] = []
         var open = 0
+        var closed = 0
         var channels: [ObjectIdentifier: any Channel] = [:]
     }
 
@@ -66,6 +67,8 @@ package final class LoopbackServer: Sendable {
 
     package var openConnections: Int { state.withLock { $0.open } }
 
+    package var closedConnections: Int { state.withLock { $0.closed } }
+
     package func closeConnections() {
         for channel in state.withLock({ Array($0.channels.values) }) { channel.close(promise: nil) }
     }
@@ -87,6 +90,7 @@ package final class LoopbackServer: Sendable {
     fileprivate func closed(_ channel: any Channel) {
         state.withLock { state in
             state.open -= 1
+            state.closed += 1
             state.channels[ObjectIdentifier(channel)] = nil
         }
     }
