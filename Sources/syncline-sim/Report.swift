@@ -49,7 +49,8 @@ enum Report {
         let rate = summary.clusterSeconds / max(summary.wallSeconds, 1e-9)
         line(
             "\(scenario.name): \(summary.seeds) seeds, \(rounded(summary.clusterSeconds)) cluster-seconds in "
-                + "\(rounded(summary.wallSeconds)) s (\(rounded(rate)) per second)")
+                + "\(rounded(summary.wallSeconds)) s (\(rounded(rate)) per second)"
+        )
         line("events \(summary.events), operations \(summary.operations), entries committed \(summary.committed)")
         if let faults = summary.faults {
             line("faults: " + join(FaultKind.allCases.map { ($0.name, faults[$0]) }))
@@ -86,17 +87,22 @@ enum Report {
     static func printConfiguration(_ result: SimulationResult) {
         let swarm = result.swarm
         line(
-            "seed \(result.seed): \(swarm.nodes) nodes, \(swarm.shards) shards, \(swarm.clients) clients, heartbeat \(swarm.heartbeat), "
+            "seed \(result.seed): \(swarm.nodes) nodes, \(swarm.shards) shards, \(swarm.clients) "
+                + "clients, heartbeat \(swarm.heartbeat), "
                 + "election \(swarm.electionMin)–\(swarm.electionMax), TTL \(swarm.sessionTTL)ms, "
                 + "faults \(swarm.faults.map(\.name).joined(separator: " ")), "
-                + "\(rounded(Double(result.simulated.nanoseconds) / 1e9)) s, \(result.events) events, \(result.operations) operations")
+                + "\(rounded(Double(result.simulated.nanoseconds) / 1e9)) s, \(result.events) events, "
+                + "\(result.operations) operations"
+        )
     }
 
     static func printList() {
         line("scenarios:")
         for scenario in Scenario.all { line("  \(scenario.name): \(scenario.summary)") }
         line("planted bugs\(PlantedBug.isAvailable ? "" : " (not in this build)"):")
-        for bug in PlantedBug.all { line("  \(bug.name): found by \(bug.checker.rawValue) in scenario \(bug.scenario)") }
+        for bug in PlantedBug.all {
+            line("  \(bug.name): found by \(bug.checker.rawValue) in scenario \(bug.scenario)")
+        }
         line("probes: " + Probe.allCases.map { "\($0)" }.joined(separator: " "))
     }
 }

@@ -8,9 +8,10 @@ struct SimulatorCommand: AsyncParsableCommand {
         commandName: "syncline-sim",
         abstract: "Runs whole Syncline clusters on a simulated clock, network and disk, and looks for broken rules.",
         discussion: """
-            A seed decides everything: the size of the cluster, its settings, its load and its faults. The same seed gives
-            the same run, and the same trace hash, in every process.
-            """)
+            A seed decides everything: the size of the cluster, its settings, its load and its faults. The same seed
+            gives the same run, and the same trace hash, in every process.
+            """
+    )
 
     @Option(help: "Run this one seed.")
     var seed: UInt64?

@@ -4,8 +4,8 @@ import Primitives
 import Replica
 
 /// Rebuilds the wait-for graph from the accounts of all shards, without the core's help: within a shard no cycle may
-/// outlive the entry that closed it; a cycle across shards must be real when somebody is made its victim, and must not
-/// stand for long.
+/// outlive the entry that closed it; a cycle across shards must be real when somebody is made its victim, and must
+/// not stand for long.
 struct DeadlockCheck {
     /// A waiting request.
     private struct Node {
@@ -38,7 +38,11 @@ struct DeadlockCheck {
     var oldestStanding: WorldTime? { standing.map(\.since).min() }
 
     mutating func check(
-        _ shard: Int, _ outcome: Witness.Outcome, _ models: [LockModel], now: WorldTime, joins: Bool,
+        _ shard: Int,
+        _ outcome: Witness.Outcome,
+        _ models: [LockModel],
+        now: WorldTime,
+        joins: Bool,
         _ violations: inout ViolationLog
     ) {
         var isVictimOfAll = false
@@ -46,8 +50,10 @@ struct DeadlockCheck {
             if case .deadlock(_, _, let victim) = event, case .abortWait = outcome.envelope.command {
                 isVictimOfAll = true
                 violations.expect(
-                    everInCycle[Key(shard: shard, request: victim)] != nil, .deadlock,
-                    "request \(victim) of shard \(shard) was aborted for a cycle across shards that never was")
+                    everInCycle[Key(shard: shard, request: victim)] != nil,
+                    .deadlock,
+                    "request \(victim) of shard \(shard) was aborted for a cycle across shards that never was"
+                )
             }
         }
         guard isVictimOfAll || outcome.addsOrMovesWaits else { return }
@@ -55,8 +61,10 @@ struct DeadlockCheck {
             gather(models, only: shard)
             let stuck = cyclic()
             violations.expect(
-                stuck == 0, .deadlock,
-                "entry \(outcome.index) of shard \(shard) leaves a deadlock that nobody broke: \(describe(stuck))")
+                stuck == 0,
+                .deadlock,
+                "entry \(outcome.index) of shard \(shard) leaves a deadlock that nobody broke: \(describe(stuck))"
+            )
         }
         if joins { checkAcross(models, now) }
     }
@@ -89,7 +97,8 @@ struct DeadlockCheck {
                     if nodes.contains(where: { $0.shard == model.shard && $0.request == waiter.request }) { continue }
                     let session = model.sessions[waiter.session]
                     nodes.append(
-                        Node(shard: model.shard, request: waiter.request, session: session.id, owner: session.owner))
+                        Node(shard: model.shard, request: waiter.request, session: session.id, owner: session.owner)
+                    )
                 }
             }
         }
@@ -104,7 +113,8 @@ struct DeadlockCheck {
             guard let from = position(model.shard, waiter.request) else { continue }
             for other in object.waiters where stands(other, inFrontOf: waiter) {
                 if let to = position(model.shard, other.request) { edges[from] |= 1 << UInt64(to) }
-                // Whoever is granted before and conflicts has to let go again, which it does when it waits for nothing.
+                // Whoever is granted before and conflicts has to let go again, which it does when it waits for
+                // nothing.
                 if object.kind != .semaphore && LockModel.excludes(other.mode, waiter.mode) {
                     edges[from] |= waits(of: model.sessions[other.session])
                 }
@@ -116,7 +126,9 @@ struct DeadlockCheck {
     }
 
     /// Of a semaphore's holders only one that leaves too few permits for anybody's help to suffice.
-    private func mustGo(_ holder: LockModel.Holder, before waiter: LockModel.Waiter, of object: LockModel.Object) -> Bool {
+    private func mustGo(_ holder: LockModel.Holder, before waiter: LockModel.Waiter, of object: LockModel.Object)
+        -> Bool
+    {
         if object.kind == .semaphore { return holder.permits + waiter.permits > object.limit }
         return holder.session != waiter.session && LockModel.excludes(holder.mode, waiter.mode)
     }
@@ -169,7 +181,8 @@ struct DeadlockCheck {
 }
 
 extension Witness.Outcome {
-    /// Only these can close a cycle, or give a waiting request another id (a retry takes over the wait of the first try).
+    /// Only these can close a cycle, or give a waiting request another id (a retry takes over the wait of the first
+    /// try).
     var addsOrMovesWaits: Bool {
         if effects.responses.contains(where: { $0.request != envelope.request }) { return true }
         return effects.events.contains {

@@ -14,7 +14,10 @@ struct ElectionSafety {
         let key = Key(shard: shard, term: term)
         if let other = leaders[key] {
             log.expect(
-                other == node, .electionSafety, "nodes \(other) and \(node) both lead shard \(shard) in term \(term)")
+                other == node,
+                .electionSafety,
+                "nodes \(other) and \(node) both lead shard \(shard) in term \(term)"
+            )
         } else {
             leaders[key] = node
         }

@@ -7,18 +7,28 @@ import RaftCore
 enum LeaderCompleteness {
     /// Called when a replica becomes leader, with all that any replica ever committed.
     static func elected(
-        log: ShadowLog, verified: LogIndex, witness: Witness, node: Int, shard: Int, term: Term,
+        log: ShadowLog,
+        verified: LogIndex,
+        witness: Witness,
+        node: Int,
+        shard: Int,
+        term: Term,
         _ violations: inout ViolationLog
     ) {
         var index = max(verified, log.snapshot).next
         while index <= witness.last {
-            guard let committed = witness.term(at: index) else { return }
-            // An entry committed in this very term was committed by this leader.
-            guard committed <= term else { return }
+            guard let committed = witness.term(at: index), let commitTerm = witness.commitTerm(at: index) else {
+                return
+            }
+            // Commit terms rise with the index. A leader that hears late of its election may know nothing of later
+            // terms.
+            guard commitTerm < term else { return }
             if !log.contains(index, committed) {
                 violations.report(
                     .leaderCompleteness,
-                    "node \(node) leads shard \(shard) in term \(term) without the committed entry \(index) of term \(committed)")
+                    "node \(node) leads shard \(shard) in term \(term) without the committed entry "
+                        + "\(index) of term \(committed)"
+                )
                 return
             }
             index = index.next
@@ -27,11 +37,19 @@ enum LeaderCompleteness {
 
     /// A leader's commit index moved on to `commit`, further than any replica's before.
     static func leaderCommits(
-        _ commit: LogIndex, log: ShadowLog, term: Term, node: Int, shard: Int, _ violations: inout ViolationLog
+        _ commit: LogIndex,
+        log: ShadowLog,
+        term: Term,
+        node: Int,
+        shard: Int,
+        _ violations: inout ViolationLog
     ) {
         guard let entryTerm = log.term(at: commit) else { return }
         violations.expect(
-            entryTerm == term, .leaderCompleteness,
-            "node \(node), leader of shard \(shard) in term \(term), committed entry \(commit) of term \(entryTerm) by counting")
+            entryTerm == term,
+            .leaderCompleteness,
+            "node \(node), leader of shard \(shard) in term \(term), committed entry \(commit) of "
+                + "term \(entryTerm) by counting"
+        )
     }
 }

@@ -12,11 +12,18 @@ struct LinearizableReads {
 
     /// An answer leaves a replica that has applied up to `applied`.
     func answers(
-        _ id: RequestID, shard: Int, applied: LogIndex, node: Int, _ violations: inout ViolationLog
+        _ id: RequestID,
+        shard: Int,
+        applied: LogIndex,
+        node: Int,
+        _ violations: inout ViolationLog
     ) {
         guard let read = floors[id], read.shard == shard else { return }
         violations.expect(
-            applied >= read.floor, .linearizableReads,
-            "node \(node) answered read \(id) of shard \(shard) from entry \(applied), but \(read.floor) was committed before it was sent")
+            applied >= read.floor,
+            .linearizableReads,
+            "node \(node) answered read \(id) of shard \(shard) from entry \(applied), but "
+                + "\(read.floor) was committed before it was sent"
+        )
     }
 }

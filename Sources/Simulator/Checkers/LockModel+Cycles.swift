@@ -7,14 +7,19 @@ import Replica
 extension LockModel {
     /// A victim was chosen among waiting requests, or the request of this entry itself.
     func checkCycle(
-        _ namespace: Name, _ cycle: [CycleEdge], _ victim: RequestID, _ outcome: Witness.Outcome,
+        _ namespace: Name,
+        _ cycle: [CycleEdge],
+        _ victim: RequestID,
+        _ outcome: Witness.Outcome,
         _ violations: inout ViolationLog
     ) {
         // A cycle through several shards is judged with the others' accounts (`DeadlockCheck`).
         if case .abortWait = outcome.envelope.command { return }
         violations.expect(
-            cycle.contains { $0.request == victim }, .deadlock,
-            "entry \(outcome.index): the victim \(victim) has no part in the reported cycle")
+            cycle.contains { $0.request == victim },
+            .deadlock,
+            "entry \(outcome.index): the victim \(victim) has no part in the reported cycle"
+        )
         checkEdges(cycle, outcome, &violations)
     }
 
@@ -34,7 +39,8 @@ extension LockModel {
                 violations.report(
                     .deadlock,
                     "entry \(outcome.index): \(edge.session) does not wait for \(next.session) on \(edge.name), "
-                        + "as the reported cycle says")
+                        + "as the reported cycle says"
+                )
                 return
             }
         }
@@ -43,7 +49,8 @@ extension LockModel {
     /// Does the request of this edge wait, and does `next` (or a session that is the same agent) stand in its way?
     private func isReal(_ edge: CycleEdge, next: SessionID, newcomer: RequestID) -> Bool {
         guard let waiting = session(edge.session), let following = session(next) else { return false }
-        guard let object = objects.first(where: { $0.name == edge.name && $0.namespace == edge.session.namespace }) else {
+        guard let object = objects.first(where: { $0.name == edge.name && $0.namespace == edge.session.namespace })
+        else {
             return false
         }
         let place = object.waiters.firstIndex { $0.request == edge.request }

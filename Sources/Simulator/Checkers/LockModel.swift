@@ -3,8 +3,8 @@ import LockCore
 import Primitives
 import Replica
 
-/// An independent, simple account of one shard's locks, kept from what the log brought about. It knows no lists and no
-/// slots; it only checks that each event is one that the rules of DESIGN §5 allow after all the events before it.
+/// An independent, simple account of one shard's locks, kept from what the log brought about. It knows no lists and
+/// no slots; it only checks that each event is one that the rules of DESIGN §5 allow after all the events before it.
 struct LockModel {
     struct Session {
         var id: SessionID
@@ -78,8 +78,10 @@ struct LockModel {
     mutating func apply(_ outcome: Witness.Outcome, _ violations: inout ViolationLog) {
         if outcome.isDuplicate {
             violations.expect(
-                outcome.effects.events.isEmpty, .exactlyOnce,
-                "the retry of request \(outcome.envelope.request) took effect again at entry \(outcome.index)")
+                outcome.effects.events.isEmpty,
+                .exactlyOnce,
+                "the retry of request \(outcome.envelope.request) took effect again at entry \(outcome.index)"
+            )
             return
         }
         fresh.removeAll(keepingCapacity: true)
@@ -131,7 +133,11 @@ struct LockModel {
     }
 
     private mutating func released(
-        _ namespace: Name, _ name: Name, _ id: SessionID, _ command: LockCommand, _ violations: inout ViolationLog
+        _ namespace: Name,
+        _ name: Name,
+        _ id: SessionID,
+        _ command: LockCommand,
+        _ violations: inout ViolationLog
     ) {
         let object = intern(namespace, name)
         guard let session = sessionIndex[id],
@@ -158,7 +164,11 @@ struct LockModel {
     }
 
     private mutating func queued(
-        _ namespace: Name, _ name: Name, _ id: SessionID, _ mode: LockMode, _ outcome: Witness.Outcome,
+        _ namespace: Name,
+        _ name: Name,
+        _ id: SessionID,
+        _ mode: LockMode,
+        _ outcome: Witness.Outcome,
         _ violations: inout ViolationLog
     ) {
         let object = intern(namespace, name)
@@ -173,14 +183,25 @@ struct LockModel {
         describe(object, outcome.envelope.command)
         objects[object].waiters.append(
             Waiter(
-                request: outcome.envelope.request, session: session, mode: mode, isConversion: isConversion,
-                permits: permits, position: outcome.index))
+                request: outcome.envelope.request,
+                session: session,
+                mode: mode,
+                isConversion: isConversion,
+                permits: permits,
+                position: outcome.index
+            )
+        )
         waiterCount += 1
     }
 
     private mutating func granted(
-        _ namespace: Name, _ name: Name, _ id: SessionID, _ mode: LockMode, _ token: UInt64,
-        _ outcome: Witness.Outcome, _ violations: inout ViolationLog
+        _ namespace: Name,
+        _ name: Name,
+        _ id: SessionID,
+        _ mode: LockMode,
+        _ token: UInt64,
+        _ outcome: Witness.Outcome,
+        _ violations: inout ViolationLog
     ) {
         let object = intern(namespace, name)
         guard let session = sessionIndex[id], sessions[session].isOpen else {
@@ -189,18 +210,28 @@ struct LockModel {
         }
         describe(object, outcome.envelope.command)
         let own = objects[object].holders.firstIndex { $0.session == session }
-        let isDowngrade = own.map { objects[object].kind == .lock && objects[object].holders[$0].mode.rawValue >= mode.rawValue } ?? false
+        let isDowngrade =
+            own.map { objects[object].kind == .lock && objects[object].holders[$0].mode.rawValue >= mode.rawValue }
+            ?? false
         if isDowngrade, let own {
             violations.expect(
-                token == objects[object].holders[own].token, .tokenOrder,
-                "the downgrade of \(name) by \(id) changed its token to \(token)")
+                token == objects[object].holders[own].token,
+                .tokenOrder,
+                "the downgrade of \(name) by \(id) changed its token to \(token)"
+            )
         } else {
             violations.expect(
-                token == outcome.index.rawValue && token >= objects[object].lastToken, .tokenOrder,
-                "\(name) was granted at entry \(outcome.index) with token \(token) after token \(objects[object].lastToken)")
+                token == outcome.index.rawValue && token >= objects[object].lastToken,
+                .tokenOrder,
+                "\(name) was granted at entry \(outcome.index) with token \(token) after token "
+                    + "\(objects[object].lastToken)"
+            )
             objects[object].lastToken = token
             violations.expect(
-                !objects[object].isDelayed, .sessionRules, "\(name) was granted to \(id) during its lock-delay")
+                !objects[object].isDelayed,
+                .sessionRules,
+                "\(name) was granted to \(id) during its lock-delay"
+            )
             if own == nil || objects[object].kind == .semaphore {
                 let waiter = objects[object].waiters.first { $0.session == session }
                 fresh.append((object, session, waiter?.position ?? outcome.index))
@@ -216,14 +247,19 @@ struct LockModel {
     }
 
     private func checkExclusion(
-        _ object: Int, _ session: Int, _ mode: LockMode, _ index: LogIndex, _ violations: inout ViolationLog
+        _ object: Int,
+        _ session: Int,
+        _ mode: LockMode,
+        _ index: LogIndex,
+        _ violations: inout ViolationLog
     ) {
         guard objects[object].kind != .semaphore else { return }
         for other in objects[object].holders where other.session != session && Self.excludes(other.mode, mode) {
             violations.report(
                 .lockExclusion,
                 "entry \(index) gave \(objects[object].name) in mode \(mode) to \(sessions[session].id) while "
-                    + "\(sessions[other.session].id) holds it in mode \(other.mode)")
+                    + "\(sessions[other.session].id) holds it in mode \(other.mode)"
+            )
         }
     }
 
@@ -236,7 +272,10 @@ struct LockModel {
     // MARK: Answers
 
     private mutating func answered(
-        _ request: RequestID, _ response: LockResponse, _ outcome: Witness.Outcome, _ violations: inout ViolationLog
+        _ request: RequestID,
+        _ response: LockResponse,
+        _ outcome: Witness.Outcome,
+        _ violations: inout ViolationLog
     ) {
         let asked = pending.removeValue(forKey: request)
         if let asked, case .refused(.cancelled) = response, isTakenOver(asked, by: outcome.envelope) {
@@ -260,8 +299,10 @@ struct LockModel {
     /// The retry of a numbered request takes over the wait that its first try began.
     private func isTakenOver(_ asked: LockCommand, by envelope: CommandEnvelope) -> Bool {
         switch (asked, envelope.command) {
-        case (.acquire(let old), .acquire(let new)): old.sequence != nil && old.sequence == new.sequence && old.session == new.session
-        case (.convert(let old), .convert(let new)): old.sequence != nil && old.sequence == new.sequence && old.session == new.session
+        case (.acquire(let old), .acquire(let new)):
+            old.sequence != nil && old.sequence == new.sequence && old.session == new.session
+        case (.convert(let old), .convert(let new)):
+            old.sequence != nil && old.sequence == new.sequence && old.session == new.session
         default: false
         }
     }
@@ -275,7 +316,10 @@ struct LockModel {
     }
 
     private mutating func setPermits(
-        _ id: SessionID, _ name: Name, _ permits: UInt64, _ violations: inout ViolationLog
+        _ id: SessionID,
+        _ name: Name,
+        _ permits: UInt64,
+        _ violations: inout ViolationLog
     ) {
         let object = intern(id.namespace, name)
         guard let session = sessionIndex[id],
@@ -284,8 +328,10 @@ struct LockModel {
         objects[object].holders[place].permits = permits
         let total = objects[object].holders.reduce(0) { $0 + $1.permits }
         violations.expect(
-            total <= objects[object].limit, .lockExclusion,
-            "semaphore \(name) of size \(objects[object].limit) has \(total) permits out")
+            total <= objects[object].limit,
+            .lockExclusion,
+            "semaphore \(name) of size \(objects[object].limit) has \(total) permits out"
+        )
     }
 
     private func sequenceKey(_ command: LockCommand) -> SequenceKey? {
@@ -302,7 +348,10 @@ struct LockModel {
 
     /// A numbered request takes effect at most once, and its retries hear what the first try brought.
     private mutating func noteResult(
-        _ command: LockCommand, _ response: LockResponse, _ outcome: Witness.Outcome, _ violations: inout ViolationLog
+        _ command: LockCommand,
+        _ response: LockResponse,
+        _ outcome: Witness.Outcome,
+        _ violations: inout ViolationLog
     ) -> Bool {
         guard let key = sequenceKey(command) else { return false }
         switch response {
@@ -314,8 +363,11 @@ struct LockModel {
             return false
         }
         violations.expect(
-            first == response && outcome.effects.events.isEmpty, .exactlyOnce,
-            "request \(key.sequence) of \(sessions[key.session].id) brought \(first), and at entry \(outcome.index) \(response)")
+            first == response && outcome.effects.events.isEmpty,
+            .exactlyOnce,
+            "request \(key.sequence) of \(sessions[key.session].id) brought \(first), and at entry "
+                + "\(outcome.index) \(response)"
+        )
         return true
     }
 
@@ -328,7 +380,8 @@ struct LockModel {
                 violations.report(
                     .lockExclusion,
                     "entry \(index) granted \(objects[object].name) to \(sessions[session].id) past the older request "
-                        + "\(waiter.request) of \(sessions[waiter.session].id)")
+                        + "\(waiter.request) of \(sessions[waiter.session].id)"
+                )
             }
         }
     }

@@ -2,9 +2,9 @@
 import Primitives
 import RaftCore
 
-/// If two logs contain an entry with the same index and term, then the logs are identical in all entries up through it
-/// (Raft figure 3). By induction it is enough that such entries carry the same content and follow an entry of the same
-/// term.
+/// If two logs contain an entry with the same index and term, then the logs are identical in all entries up through
+/// it (Raft figure 3). By induction it is enough that such entries carry the same content and follow an entry of the
+/// same term.
 struct LogMatching {
     private struct Fact: Equatable {
         var term: Term
@@ -22,7 +22,8 @@ struct LogMatching {
     private var others = LookupTable<Key, Fact>()
 
     /// `log` already holds the entries.
-    mutating func appended(_ entries: [Entry], node: Int, shard: Int, log: ShadowLog, _ violations: inout ViolationLog) {
+    mutating func appended(_ entries: [Entry], node: Int, shard: Int, log: ShadowLog, _ violations: inout ViolationLog)
+    {
         guard let head = entries.first else { return }
         var previousTerm = log.term(at: head.index.previous) ?? .zero
         var isPreviousKnown = head.index.previous == .zero || log.term(at: head.index.previous) != nil
@@ -35,7 +36,11 @@ struct LogMatching {
     }
 
     private mutating func check(
-        _ fact: Fact, at index: LogIndex, _ node: Int, _ shard: Int, _ violations: inout ViolationLog
+        _ fact: Fact,
+        at index: LogIndex,
+        _ node: Int,
+        _ shard: Int,
+        _ violations: inout ViolationLog
     ) {
         let position = Int(index.rawValue) - 1
         if position == first.count {
@@ -53,18 +58,26 @@ struct LogMatching {
         }
         guard let known, known != fact else { return }
         violations.report(
-            .logMatching, "shard \(shard): entry \(index) of term \(fact.term) on node \(node) differs from another node's")
+            .logMatching,
+            "shard \(shard): entry \(index) of term \(fact.term) on node \(node) differs from another node's"
+        )
     }
 }
 
 /// A leader never overwrites or deletes entries in its log; it only appends (Raft figure 3).
 enum LeaderAppendOnly {
     static func persists(
-        _ entries: [Entry], shadow: ReplicaShadow, node: Int, shard: Int, _ violations: inout ViolationLog
+        _ entries: [Entry],
+        shadow: ReplicaShadow,
+        node: Int,
+        shard: Int,
+        _ violations: inout ViolationLog
     ) {
         guard shadow.role == .leader, let first = entries.first, first.term == shadow.term else { return }
         violations.expect(
-            first.index > shadow.log.last, .leaderAppendOnly,
-            "node \(node) leads shard \(shard) in term \(shadow.term) and overwrites entry \(first.index)")
+            first.index > shadow.log.last,
+            .leaderAppendOnly,
+            "node \(node) leads shard \(shard) in term \(shadow.term) and overwrites entry \(first.index)"
+        )
     }
 }

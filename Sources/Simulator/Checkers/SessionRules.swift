@@ -3,8 +3,8 @@ import LockCore
 import Primitives
 import Replica
 
-/// What clients rely on: a session does not end, and what it holds is given to nobody else, while the client, by its own
-/// clock and from when it sent its last acknowledged renewal, knows it to be alive.
+/// What clients rely on: a session does not end, and what it holds is given to nobody else, while the client, by its
+/// own clock and from when it sent its last acknowledged renewal, knows it to be alive.
 extension Simulation {
     func checkSessions(_ outcome: Witness.Outcome, _ shard: Int) {
         for event in outcome.effects.events {
@@ -26,12 +26,20 @@ extension Simulation {
         guard session.phase == .live || session.phase == .closing else { return }
         let local = clients[owner.client].clock.local(now)
         violations.expect(
-            local >= session.believedUntil, .sessionRules,
-            "session \(id) expired at entry \(outcome.index), \(session.believedUntil.since(local)) before its client may lose it")
+            local >= session.believedUntil,
+            .sessionRules,
+            "session \(id) expired at entry \(outcome.index), \(session.believedUntil.since(local)) "
+                + "before its client may lose it"
+        )
     }
 
     private func checkReliance(
-        _ namespace: Name, _ name: Name, _ session: SessionID, _ mode: LockMode, _ outcome: Witness.Outcome, _ shard: Int
+        _ namespace: Name,
+        _ name: Name,
+        _ session: SessionID,
+        _ mode: LockMode,
+        _ outcome: Witness.Outcome,
+        _ shard: Int
     ) {
         for client in clients.indices {
             let local = clients[client].clock.local(now)
@@ -44,8 +52,10 @@ extension Simulation {
                     guard holding.kind != .semaphore, LockModel.excludes(holding.mode, mode) else { continue }
                     violations.report(
                         .lockExclusion,
-                        "entry \(outcome.index) of shard \(shard) gave \(name) to \(session) while the client of \(other.id) holds it "
-                            + "in mode \(holding.mode) with token \(holding.token)")
+                        "entry \(outcome.index) of shard \(shard) gave \(name) to \(session) while "
+                            + "the client of \(other.id) holds it "
+                            + "in mode \(holding.mode) with token \(holding.token)"
+                    )
                 }
             }
         }

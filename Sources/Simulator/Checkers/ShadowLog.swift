@@ -28,6 +28,12 @@ struct ShadowLog {
     /// Whether the log, its snapshot included, holds this entry.
     func contains(_ index: LogIndex, _ term: Term) -> Bool { index <= snapshot || self.term(at: index) == term }
 
+    /// Whether the operation would leave a gap in the log.
+    func leavesGap(_ operation: PersistOperation) -> Bool {
+        guard case .entries(let new) = operation, let first = new.first else { return false }
+        return first.index > last.next
+    }
+
     mutating func apply(_ operation: PersistOperation) {
         switch operation {
         case .hardState(let state): hardState = state

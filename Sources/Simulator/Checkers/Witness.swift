@@ -4,8 +4,8 @@ import Primitives
 import RaftCore
 import Replica
 
-/// The observer's own copy of one shard's state machine. It applies each entry when the first replica commits it, and so
-/// is never behind any of them: what a replica does later is compared with what happened here.
+/// The observer's own copy of one shard's state machine. It applies each entry when the first replica commits it,
+/// and so is never behind any of them: what a replica does later is compared with what happened here.
 struct Witness {
     /// What one committed command brought about.
     struct Outcome {
@@ -21,6 +21,8 @@ struct Witness {
     let shard: Int
     private(set) var state: ShardState
     private var terms: [Term] = [.zero]
+    /// The term in which each entry was committed, which may be later than the entry's own.
+    private var commitTerms: [Term] = [.zero]
     private var contents: [UInt64] = [0]
     private var digests: [UInt64]
     private var responses = LookupTable<RequestID, LockResponse>()
@@ -41,6 +43,10 @@ struct Witness {
         index.rawValue < UInt64(terms.count) ? terms[Int(index.rawValue)] : nil
     }
 
+    func commitTerm(at index: LogIndex) -> Term? {
+        index.rawValue < UInt64(commitTerms.count) ? commitTerms[Int(index.rawValue)] : nil
+    }
+
     func digest(at index: LogIndex) -> UInt64? {
         index.rawValue < UInt64(digests.count) ? digests[Int(index.rawValue)] : nil
     }
@@ -56,8 +62,9 @@ struct Witness {
     func position(of request: RequestID) -> LogIndex? { positions[request] }
 
     /// Applies the next entry. Nil for entries without a command.
-    mutating func apply(_ entry: Entry, _ violations: inout ViolationLog) -> Outcome? {
+    mutating func apply(_ entry: Entry, committedIn term: Term, _ violations: inout ViolationLog) -> Outcome? {
         terms.append(entry.term)
+        commitTerms.append(term)
         contents.append(entry.contentHash)
         effects.removeAll()
         var envelope: CommandEnvelope?
@@ -75,8 +82,13 @@ struct Witness {
         if id.origin != 0 && !isDuplicate { positions[id] = entry.index }
         for (request, response) in effects.responses { note(response, to: request, &violations) }
         return Outcome(
-            index: entry.index, term: entry.term, stamp: state.stamp, envelope: envelope, effects: effects,
-            isDuplicate: isDuplicate)
+            index: entry.index,
+            term: entry.term,
+            stamp: state.stamp,
+            envelope: envelope,
+            effects: effects,
+            isDuplicate: isDuplicate
+        )
     }
 
     /// A request has one result, however often it is asked for.
@@ -84,8 +96,10 @@ struct Witness {
         guard request.origin != 0 else { return }
         if let first = responses[request] {
             violations.expect(
-                first == response, .exactlyOnce,
-                "request \(request) of shard \(shard) was answered \(first) and later \(response)")
+                first == response,
+                .exactlyOnce,
+                "request \(request) of shard \(shard) was answered \(first) and later \(response)"
+            )
         } else {
             responses[request] = response
         }

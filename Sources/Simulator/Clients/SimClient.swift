@@ -14,7 +14,8 @@ enum OperationKind {
     case open, renew, close, acquire, acquireAll, release, convert, read, cancel, breakLock, malformed
 }
 
-/// One request as a client sees it. A retry after an unknown outcome is an operation of its own with the same content.
+/// One request as a client sees it. A retry after an unknown outcome is an operation of its own with the same
+/// content.
 struct Operation {
     let client: Int
     /// Position among the client's sessions.
@@ -31,6 +32,8 @@ struct Operation {
     /// Cancellations: the operation that is to be cancelled.
     var target: Int?
     var attempt = 1
+    /// A retry: the first try, whose result it may bring.
+    var firstTry: Int?
     var requestID: RequestID?
     /// Nil while it is under way.
     var answeredAt: WorldTime?
@@ -61,7 +64,8 @@ struct ClientSession {
     var holdings: [Holding] = []
     /// Releases and conversions that were sent, answered or not.
     var surrenders: [(name: Name, operation: Int)] = []
-    /// Names of which a release or a conversion got no answer: it may still happen, so the client counts on them no more.
+    /// Names of which a release or a conversion got no answer: it may still happen, so the client counts on them no
+    /// more.
     var doubts: [Name] = []
     /// Until then, on the client's clock, the session cannot have expired: counted from when the last acknowledged
     /// renewal was sent, with a margin for two clocks that are off by ten per cent each.

@@ -73,11 +73,12 @@ extension Simulation {
         let state = clients[client].sessions[session]
         guard state.phase == .live else { return }
         // Requests that are under way at the same time may be carried out in any order, so what was being given up
-        // while this was asked for may be gone, or go yet.
+        // while this was asked for (the first time: a retry brings the first result) may be gone, or go yet.
+        let first = operations[asked].firstTry ?? asked
         let isGivenUp = state.surrenders.contains { name, operation in
-            guard name == new.name, operation != asked else { return false }
+            guard name == new.name, operation != asked, operation != first else { return false }
             guard let answered = operations[operation].answeredAt else { return true }
-            return operation > asked || answered > operations[asked].sentAt
+            return operation > first || answered > operations[first].sentAt
         }
         let key = LockModel.ObjectKey(namespace: names.namespaces[state.namespace], name: new.name)
         let isBroken = (checkers.breaks[key] ?? .zero).rawValue >= new.token
@@ -102,8 +103,11 @@ extension Simulation {
             }
             let local = clients[client].clock.local(now)
             violations.expect(
-                local >= state.believedUntil, .sessionRules,
-                "client \(client) was told that session \(state.id) is gone, \(state.believedUntil.since(local)) before it may be")
+                local >= state.believedUntil,
+                .sessionRules,
+                "client \(client) was told that session \(state.id) is gone, "
+                    + "\(state.believedUntil.since(local)) before it may be"
+            )
             endSession(client, session)
         case .notHeld(let name):
             clients[client].sessions[session].holdings.removeAll { $0.name == name }
@@ -135,8 +139,14 @@ extension Simulation {
         if operation.kind != .close && operation.kind != .open && random.chance(1, in: 4) { return }
         probes.hit(.requestRetried)
         send(
-            operation.request, operation.kind, client: operation.client, session: session, shard: operation.shard,
-            attempt: operation.attempt + 1)
+            operation.request,
+            operation.kind,
+            client: operation.client,
+            session: session,
+            shard: operation.shard,
+            attempt: operation.attempt + 1,
+            firstTry: operation.firstTry ?? position
+        )
     }
 
     /// Once everything is to come to rest, clients begin no new waits.

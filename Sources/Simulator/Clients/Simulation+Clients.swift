@@ -10,16 +10,33 @@ extension Simulation {
     /// Sends a request to the client's node.
     @discardableResult
     func send(
-        _ request: Request, _ kind: OperationKind, client: Int, session: Int?, shard: Int, target: Int? = nil,
-        attempt: Int = 1
+        _ request: Request,
+        _ kind: OperationKind,
+        client: Int,
+        session: Int?,
+        shard: Int,
+        target: Int? = nil,
+        attempt: Int = 1,
+        firstTry: Int? = nil
     ) -> Int {
         let node = nodes[clients[client].node]
         let position = operations.count
         operations.append(
             Operation(
-                client: client, session: session, kind: kind, request: request, shard: shard, node: node.index,
-                sentLocal: clients[client].clock.local(now), sentAt: now, floor: checkers.witnesses[shard].last,
-                target: target, attempt: attempt))
+                client: client,
+                session: session,
+                kind: kind,
+                request: request,
+                shard: shard,
+                node: node.index,
+                sentLocal: clients[client].clock.local(now),
+                sentAt: now,
+                floor: checkers.witnesses[shard].last,
+                target: target,
+                attempt: attempt,
+                firstTry: firstTry
+            )
+        )
         clients[client].outstanding.append(position)
         if let session, kind != .renew { clients[client].sessions[session].outstanding += 1 }
         if let session, let name = operations[position].givenUp {
@@ -59,8 +76,13 @@ extension Simulation {
             request = .command(.cancel(id))
         }
         let id = node.router?.submit(
-            request, to: ShardID(UInt16(operation.shard)), caller: CallerToken(UInt64(position)), timeout: nil,
-            now: local, into: &node.routerEffects)
+            request,
+            to: ShardID(UInt16(operation.shard)),
+            caller: CallerToken(UInt64(position)),
+            timeout: nil,
+            now: local,
+            into: &node.routerEffects
+        )
         operations[position].requestID = id?.1
         if case .query = request, let id { checkers.reads.begins(id.1, shard: operation.shard, floor: operation.floor) }
         if case .renew = request, let id { checkers.reads.begins(id.1, shard: operation.shard, floor: operation.floor) }
@@ -70,8 +92,13 @@ extension Simulation {
     func cancelAbandoned(_ position: Int, _ node: SimNode, _ local: Instant) {
         guard let id = operations[position].requestID, !operations[position].isAnswered else { return }
         _ = node.router?.submit(
-            .command(.cancel(id)), to: ShardID(UInt16(operations[position].shard)), caller: Self.nobody, timeout: nil,
-            now: local, into: &node.routerEffects)
+            .command(.cancel(id)),
+            to: ShardID(UInt16(operations[position].shard)),
+            caller: Self.nobody,
+            timeout: nil,
+            now: local,
+            into: &node.routerEffects
+        )
     }
 
     /// Nobody waits for answers with this token.
@@ -110,12 +137,17 @@ extension Simulation {
         else { return }
         if let witnessed = checkers.witnesses[operation.shard].response(to: id) {
             violations.expect(
-                witnessed == reply, .replies, "request \(id) of shard \(operation.shard) was answered \(reply), the log says \(witnessed)")
+                witnessed == reply,
+                .replies,
+                "request \(id) of shard \(operation.shard) was answered \(reply), the log says \(witnessed)"
+            )
         } else if case .refused(.invalid) = reply {
             // Refused before it reached the log.
         } else {
             violations.report(
-                .replies, "request \(id) of shard \(operation.shard) was answered \(reply) before anybody committed it")
+                .replies,
+                "request \(id) of shard \(operation.shard) was answered \(reply) before anybody committed it"
+            )
         }
     }
 
@@ -158,7 +190,9 @@ extension Simulation {
         for position in clients[client].outstanding where operations[position].node == old {
             let node = nodes[old]
             queue.schedule(
-                .clientCancel(node: old, life: node.life, operation: position), at: now + clientLatency())
+                .clientCancel(node: old, life: node.life, operation: position),
+                at: now + clientLatency()
+            )
             close(position)
             digest(.connectionLost, position)
         }

@@ -153,7 +153,10 @@ extension Simulation {
         let delay = percent(client, swarm.workload.lockDelays) ? 100 + clients[client].random.below(2_000) : 0
         command(
             .openSession(OpenSession(id: id, ttlMilliseconds: ttl, owner: owner, lockDelayMilliseconds: delay)),
-            .open, client, position)
+            .open,
+            client,
+            position
+        )
     }
 
     private func acquire(_ client: Int, _ session: Int, many: Bool) {
@@ -166,9 +169,12 @@ extension Simulation {
             items.append(AcquireItem(name: names.locks[(first + offset) % names.locks.count], mode: mode))
         }
         let acquire = Acquire(
-            session: id, items: items, wait: drawWait(client, session),
+            session: id,
+            items: items,
+            wait: drawWait(client, session),
             priority: percent(client, 20) ? Int64(clients[client].random.below(3)) : 0,
-            sequence: nextSequence(client, session))
+            sequence: nextSequence(client, session)
+        )
         command(.acquire(acquire), many ? .acquireAll : .acquire, client, session)
     }
 
@@ -176,18 +182,26 @@ extension Simulation {
         let position = below(client, names.semaphores.count)
         let limit = names.limit(ofSemaphore: position)
         let acquire = Acquire(
-            session: clients[client].sessions[session].id, kind: .semaphore,
-            items: [AcquireItem(name: names.semaphores[position], mode: .shared)], wait: drawWait(client, session),
-            permits: 1 + clients[client].random.below(limit), limit: limit, sequence: nextSequence(client, session))
+            session: clients[client].sessions[session].id,
+            kind: .semaphore,
+            items: [AcquireItem(name: names.semaphores[position], mode: .shared)],
+            wait: drawWait(client, session),
+            permits: 1 + clients[client].random.below(limit),
+            limit: limit,
+            sequence: nextSequence(client, session)
+        )
         command(.acquire(acquire), .acquire, client, session)
     }
 
     private func campaign(_ client: Int, _ session: Int) {
         let acquire = Acquire(
-            session: clients[client].sessions[session].id, kind: .election,
+            session: clients[client].sessions[session].id,
+            kind: .election,
             items: [AcquireItem(name: names.elections[below(client, names.elections.count)], mode: .exclusive)],
-            wait: drawWait(client, session), value: [UInt8(truncatingIfNeeded: client)],
-            sequence: nextSequence(client, session))
+            wait: drawWait(client, session),
+            value: [UInt8(truncatingIfNeeded: client)],
+            sequence: nextSequence(client, session)
+        )
         command(.acquire(acquire), .acquire, client, session)
     }
 
@@ -198,8 +212,11 @@ extension Simulation {
         let holding = holdings[position]
         clients[client].sessions[session].holdings[position].isRelied = false
         let release = Release(
-            session: clients[client].sessions[session].id, kind: holding.kind, name: holding.name,
-            sequence: nextSequence(client, session))
+            session: clients[client].sessions[session].id,
+            kind: holding.kind,
+            name: holding.name,
+            sequence: nextSequence(client, session)
+        )
         command(.release(release), .release, client, session)
     }
 
@@ -213,8 +230,10 @@ extension Simulation {
         let convert = Convert(
             session: clients[client].sessions[session].id,
             name: clients[client].sessions[session].holdings[position].name,
-            mode: LockMode.allCases[below(client, 3)], wait: drawWait(client, session),
-            sequence: nextSequence(client, session))
+            mode: LockMode.allCases[below(client, 3)],
+            wait: drawWait(client, session),
+            sequence: nextSequence(client, session)
+        )
         command(.convert(convert), .convert, client, session)
     }
 
@@ -226,7 +245,8 @@ extension Simulation {
         switch below(client, 5) {
         case 0: query = .session(state.id)
         case 1: query = .list(namespace: namespace, prefix: "", cursor: 0, limit: 10)
-        case 2: query = .electionLeader(namespace: namespace, name: names.elections[below(client, names.elections.count)])
+        case 2:
+            query = .electionLeader(namespace: namespace, name: names.elections[below(client, names.elections.count)])
         default: query = .object(namespace: namespace, name: names.locks[below(client, names.locks.count)])
         }
         send(.query(query, mode), .read, client: client, session: nil, shard: names.shards[state.namespace])
@@ -239,8 +259,13 @@ extension Simulation {
         }
         guard let waiting else { return }
         send(
-            operations[waiting].request, .cancel, client: client, session: session, shard: operations[waiting].shard,
-            target: waiting)
+            operations[waiting].request,
+            .cancel,
+            client: client,
+            session: session,
+            shard: operations[waiting].shard,
+            target: waiting
+        )
     }
 
     func close(_ client: Int, _ session: Int) {
@@ -254,8 +279,10 @@ extension Simulation {
     private func breakLock(_ client: Int, _ session: Int) {
         let state = clients[client].sessions[session]
         let command = LockCommand.breakLock(
-            namespace: names.namespaces[state.namespace], name: names.locks[below(client, names.locks.count)],
-            reason: "test")
+            namespace: names.namespaces[state.namespace],
+            name: names.locks[below(client, names.locks.count)],
+            reason: "test"
+        )
         send(.command(command), .breakLock, client: client, session: nil, shard: names.shards[state.namespace])
     }
 
@@ -268,7 +295,10 @@ extension Simulation {
         switch below(client, 4) {
         case 0: nonsense = .acquire(Acquire(session: id, items: []))
         case 1: nonsense = .release(Release(session: id, name: names.elections[0]))
-        case 2: nonsense = .acquire(Acquire(session: id, kind: .election, items: [AcquireItem(name: names.locks[0], mode: .exclusive)]))
+        case 2:
+            nonsense = .acquire(
+                Acquire(session: id, kind: .election, items: [AcquireItem(name: names.locks[0], mode: .exclusive)])
+            )
         default: nonsense = .release(Release(session: id, kind: .semaphore, name: names.semaphores[0], permits: .max))
         }
         command(nonsense, .malformed, client, session)

@@ -42,7 +42,7 @@ package enum FaultKind: Int, Sendable, CaseIterable {
 
     package var name: String { "\(self)" }
 
-    /// What the default mix draws from. Damage and old disks cost a node for good and have scenarios of their own, but a
-    /// few seeds of the mix have them too.
+    /// What the default mix draws from. Damage and old disks cost a node for good and have scenarios of their own,
+    /// but a few seeds of the mix have them too.
     static let mix: [FaultKind] = allCases
 }

@@ -57,8 +57,9 @@ extension Simulation {
         return true
     }
 
-    /// First remembers a disk, later puts it back. Raft cannot survive any lost promise, so it is done to a node whose
-    /// entries all others have too, and nothing else happens until it has caught up again: then it must do no harm.
+    /// First remembers a disk, later puts it back. Raft cannot survive any lost promise, so it is done to a node
+    /// whose entries all others have too, and nothing else happens until it has caught up again: then it must do no
+    /// harm.
     private func setBackDisk() -> Bool {
         guard expendable > 0, nodes.count > 2, nemesis.activeCount == 0, nodes.allSatisfy({ $0.condition == .running })
         else { return false }

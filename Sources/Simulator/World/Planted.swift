@@ -4,7 +4,8 @@
     import RaftCore
 #endif
 
-/// Classic bugs that a test build can plant, each with the scenario in which it shows and the checker that has to see it.
+/// Classic bugs that a test build can plant, each with the scenario in which it shows and the checker that has to
+/// see it.
 package struct PlantedBug: Sendable {
     package let name: String
     package let scenario: String

@@ -30,14 +30,29 @@ package struct Scenario: Sendable {
         only("partitions", "full, one-way, partial and flapping partitions") {
             [.partition, .isolateNode, .isolateLeader, .oneWay, .bridge, .flapping]
         },
-        only("bridge", "A–B–C with A–C cut: one leader stays, terms do not inflate", nodes: 3) { [.bridge] },
+        Scenario("bridge", "A–B–C with A–C cut: one leader stays, terms do not inflate") { swarm, _ in
+            swarm.nodes = 3
+            swarm.faults = [.bridge]
+            // Two at once cut a node off altogether.
+            swarm.maxConcurrentFaults = 1
+            swarm.preferLeaders = false
+            // Time for the last one's connections to come back.
+            swarm.calmMin = .milliseconds(5_000)
+            swarm.calmMax = .milliseconds(8_000)
+            // Nobody's turn takes so long that a heartbeat is missed.
+            swarm.latencyMax = .milliseconds(2)
+            swarm.leaveMinorityDead = false
+            swarm.maxElections = UInt64(swarm.shards)
+        },
         only("datagrams", "loss, duplication, reordering and delay") { [.loss, .duplication, .reordering, .delay] },
         only("crashes", "processes are killed, machines lose power") { [.kill, .killLeader, .powerCut, .tornWrite] },
         only("power-cut", "the whole cluster loses power again and again") { [.clusterPowerCut] },
         only("pause-leader", "the leader stops and goes on after its time is over", nodes: 3) { [.pauseLeader] },
         only("slow-disk", "a disk takes up to two seconds for a sync") { [.slowDisk] },
         only("full-disk", "a disk has no space left for a while") { [.fullDisk] },
-        only("clock-drift", "clocks change their rate within ten per cent") { [.clockDrift, .pauseLeader, .isolateLeader] },
+        only("clock-drift", "clocks change their rate within ten per cent") {
+            [.clockDrift, .pauseLeader, .isolateLeader]
+        },
         only("old-disk", "a node comes back with an older image of its disk", nodes: 3) { [.oldDisk, .killLeader] },
         only("damage", "a bit flips in the middle of a log", nodes: 3) { [.damage, .kill] },
         only("transfers", "leadership is handed around") { [.transferLeadership, .kill] },
@@ -114,7 +129,10 @@ package struct Scenario: Sendable {
     ]
 
     private static func only(
-        _ name: String, _ summary: String, nodes: Int? = nil, _ faults: @escaping @Sendable () -> [FaultKind]
+        _ name: String,
+        _ summary: String,
+        nodes: Int? = nil,
+        _ faults: @escaping @Sendable () -> [FaultKind]
     ) -> Scenario {
         Scenario(name, summary) { swarm, _ in
             swarm.faults = faults()

@@ -35,7 +35,9 @@ struct SimDisk {
     private var synced: Int
     /// Where the last synced batch begins: before it, damage can be told from a torn tail.
     private var lastBatchStart: Int
-    private(set) var snapshots: [Snapshot?]
+    /// Snapshot files of each shard, oldest first. One stays until the log's record of a newer one is synced.
+    private var files: [[Snapshot]]
+    /// Outlives the process, like the file that a snapshot gathers in.
     var receiving: [Receiving?]
     /// Rises with each start; synced at once.
     var incarnation: UInt64 = 0
@@ -49,7 +51,7 @@ struct SimDisk {
         segment = SimSegment(number: 1, node: node, salt: 1, checkpoint: [], entries: [])
         synced = segment.count
         lastBatchStart = segment.count
-        snapshots = Array(repeating: nil, count: shards)
+        files = Array(repeating: [], count: shards)
         receiving = Array(repeating: nil, count: shards)
         durable = Array(repeating: ShadowLog(), count: shards)
     }
@@ -63,14 +65,25 @@ struct SimDisk {
     mutating func sync() {
         lastBatchStart = synced
         synced = segment.count
-        for (shard, operation) in written { durable[shard].apply(operation) }
+        for (shard, operation) in written {
+            durable[shard].apply(operation)
+            switch operation {
+            case .snapshot(let recorded), .reset(let recorded):
+                files[shard].removeAll { $0.metadata.index < recorded.index }
+            case .hardState, .entries: break
+            }
+        }
         written.removeAll(keepingCapacity: true)
     }
 
-    /// A snapshot file was written, synced and renamed into its place. The one it replaces is gone.
+    /// A snapshot file was written, synced and renamed into its place.
     mutating func install(_ snapshot: Snapshot, shard: Int) {
-        if let old = snapshots[shard], old.metadata.index >= snapshot.metadata.index { return }
-        snapshots[shard] = snapshot
+        files[shard].removeAll { $0.metadata == snapshot.metadata }
+        files[shard].append(snapshot)
+    }
+
+    func snapshot(_ metadata: SnapshotMetadata, shard: Int) -> Snapshot? {
+        files[shard].first { $0.metadata == metadata }
     }
 
     // MARK: Accidents
@@ -81,13 +94,14 @@ struct SimDisk {
         if unsynced > 0 && random.chance(1, in: 2) {
             segment.truncate(to: synced + Int(random.below(UInt64(unsynced))))
         }
-        forgetMemory()
+        written.removeAll()
     }
 
     mutating func powerFailed(_ tear: Tear, _ random: inout SeededRandom) {
         let kept = Int(random.below(UInt64(segment.count - synced) + 1))
         segment.truncate(to: synced + kept)
-        forgetMemory()
+        for shard in receiving.indices { receiving[shard] = nil }
+        written.removeAll()
         guard kept > 0 else { return }
         switch tear {
         case .prefix: break
@@ -99,11 +113,6 @@ struct SimDisk {
             let start = synced + Int(random.below(UInt64(kept)))
             segment.zero(start..<min(start + 512, segment.count))
         }
-    }
-
-    private mutating func forgetMemory() {
-        for shard in receiving.indices { receiving[shard] = nil }
-        written.removeAll()
     }
 
     /// Flips one bit of what was synced. False when there is nothing to damage that could be told from a torn tail.
@@ -126,24 +135,30 @@ struct SimDisk {
     mutating func recover(salt: UInt64) -> Recovered {
         let contents = segment.read()
         var recovered = Recovered(
-            shards: [], wasTorn: contents.validLength < segment.count,
-            survivedUnsynced: contents.validLength > synced, isDamaged: contents.isUnreadable)
+            shards: [],
+            wasTorn: contents.validLength < segment.count,
+            survivedUnsynced: contents.validLength > synced,
+            isDamaged: contents.isUnreadable
+        )
         if case .damaged = contents.tail { recovered.isDamaged = true }
         guard !recovered.isDamaged else { return recovered }
         invariant(contents.validLength >= synced, "synced records were taken for a torn tail")
 
-        var shadows = Array(repeating: ShadowLog(), count: snapshots.count)
-        for (shard, operation) in contents.operations { shadows[shard].apply(operation) }
-        for shard in shadows.indices {
-            // A snapshot file may be newer than the log says: the process ended between the two writes.
-            guard let file = snapshots[shard]?.metadata, file.index > shadows[shard].snapshot else { continue }
-            shadows[shard].restore(file)
+        var shadows = Array(repeating: ShadowLog(), count: files.count)
+        var bases = Array(repeating: SnapshotMetadata?.none, count: files.count)
+        for (shard, operation) in contents.operations {
+            shadows[shard].apply(operation)
+            switch operation {
+            case .snapshot(let metadata), .reset(let metadata): bases[shard] = metadata
+            case .hardState, .entries: break
+            }
         }
         recovered.shards = shadows.indices.map { shard in
             RecoveredLog(
                 hardState: shadows[shard].hardState,
-                snapshot: shadows[shard].snapshot == .zero ? nil : snapshots[shard]?.metadata,
-                entries: shadows[shard].liveEntries)
+                snapshot: bases[shard],
+                entries: shadows[shard].liveEntries
+            )
         }
         segment.truncate(to: contents.validLength)
         if segment.count > 64 << 10 { beginSegment(recovered.shards, salt: salt) }
@@ -157,11 +172,14 @@ struct SimDisk {
     private mutating func beginSegment(_ shards: [RecoveredLog], salt: UInt64) {
         segmentNumber += 1
         segment = SimSegment(
-            number: segmentNumber, node: node, salt: salt,
+            number: segmentNumber,
+            node: node,
+            salt: salt,
             checkpoint: shards.enumerated().map { shard, found in
                 ShardCheckpoint(shard: ShardID(UInt16(shard)), hardState: found.hardState, snapshot: found.snapshot)
             },
-            entries: shards.map(\.entries))
+            entries: shards.map(\.entries)
+        )
         lastBatchStart = SegmentHeader.byteCount
     }
 }

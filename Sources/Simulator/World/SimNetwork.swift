@@ -4,9 +4,9 @@ import Replica
 
 /// The simulated network between nodes.
 ///
-/// Two nodes talk over one connection, as over TCP: frames of one direction arrive in order, and a connection that goes
-/// down takes what is on the way with it. A cut link either holds frames back until it heals (TCP resends) or loses them.
-/// Loss, duplication and reordering break the TCP promise on purpose: Raft must not depend on it.
+/// Two nodes talk over one connection, as over TCP: frames of one direction arrive in order, and a connection that
+/// goes down takes what is on the way with it. A cut link either holds frames back until it heals (TCP resends) or
+/// loses them. Loss, duplication and reordering break the TCP promise on purpose: Raft must not depend on it.
 struct SimNetwork {
     struct Link {
         /// How many faults cut this direction now.

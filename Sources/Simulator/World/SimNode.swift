@@ -42,8 +42,8 @@ enum NodeCondition {
 
 /// One node's replica of one shard, and what the observer knows of it.
 ///
-/// Here and elsewhere in the simulator `@exclusivity(unchecked)` stands on what is touched for every event: a run lives on
-/// one thread, and no property is read while it is changed.
+/// Here and elsewhere in the simulator `@exclusivity(unchecked)` stands on what is touched for every event: a run
+/// lives on one thread, and no property is read while it is changed.
 final class SimReplica {
     let shard: Int
     @exclusivity(unchecked) var replica: Replica
@@ -108,8 +108,8 @@ final class SimNode {
     func leads(_ shard: Int) -> Bool { isUp && replicas[shard].replica.raft.role == .leader }
 }
 
-/// The node's one write-ahead log: at most one batch is on its way to the disk, the next gathers meanwhile, and messages
-/// that must not overtake their records wait here.
+/// The node's one write-ahead log: at most one batch is on its way to the disk, the next gathers meanwhile, and
+/// messages that must not overtake their records wait here.
 struct LogQueue {
     struct Held {
         var batch: UInt64

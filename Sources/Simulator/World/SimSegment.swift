@@ -12,7 +12,12 @@ struct SimSegment {
     /// A new segment that begins with what is alive.
     init(number: UInt64, node: NodeID, salt: UInt64, checkpoint: [ShardCheckpoint], entries: [[Entry]]) {
         let header = SegmentHeader(
-            number: number, firstSequence: 1, node: node, clusterID: Array(repeating: 7, count: 16), salt: salt)
+            number: number,
+            firstSequence: 1,
+            node: node,
+            clusterID: Array(repeating: 7, count: 16),
+            salt: salt
+        )
         framer = LogRecordFramer(header)
         writer = ByteWriter()
         writer.raw(header.encoded())
@@ -37,7 +42,8 @@ struct SimSegment {
                 case .snapshot(let metadata): .snapshot(id, metadata)
                 case .reset(let metadata): .reset(id, metadata)
                 }
-            })
+            }
+        )
     }
 
     private mutating func append(_ records: [LogRecord]) {
@@ -86,7 +92,8 @@ struct SimSegment {
         return contents
     }
 
-    private static func expand(_ record: LogRecord, into operations: inout [(shard: Int, operation: PersistOperation)]) {
+    private static func expand(_ record: LogRecord, into operations: inout [(shard: Int, operation: PersistOperation)])
+    {
         switch record {
         case .hardState(let shard, let state): operations.append((Int(shard.rawValue), .hardState(state)))
         case .entries(let shard, let entries): operations.append((Int(shard.rawValue), .entries(entries)))

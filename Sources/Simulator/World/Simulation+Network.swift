@@ -68,11 +68,22 @@ extension Simulation {
             switch raft {
             case .voteReply(let reply) where reply.granted:
                 checkers.durableVote.sends(
-                    grant: reply.term, to: nodes[peer].id, node: node.index, shard: shard,
-                    durable: node.disk.durable[shard].hardState, generation: node.diskGeneration, &violations)
+                    grant: reply.term,
+                    to: nodes[peer].id,
+                    node: node.index,
+                    shard: shard,
+                    durable: node.disk.durable[shard].hardState,
+                    generation: node.diskGeneration,
+                    &violations
+                )
             case .appendReply(let reply):
                 Durability.acknowledges(
-                    reply, durable: node.disk.durable[shard], node: node.index, shard: shard, &violations)
+                    reply,
+                    durable: node.disk.durable[shard],
+                    node: node.index,
+                    shard: shard,
+                    &violations
+                )
             default: break
             }
         }
@@ -134,7 +145,9 @@ extension Simulation {
         guard network.connections[pair].isUp, network.connections[pair].generation == generation else { return }
         let (low, high) = network.ends(ofPair: pair)
         let silence = max(
-            now.since(network.lastHeard(from: low, to: high)), now.since(network.lastHeard(from: high, to: low)))
+            now.since(network.lastHeard(from: low, to: high)),
+            now.since(network.lastHeard(from: high, to: low))
+        )
         let hasStopped = nodes[low].condition == .paused || nodes[high].condition == .paused
         if silence >= network.connections[pair].idleLimit && !hasStopped {
             breakConnection(low, high)
@@ -161,6 +174,8 @@ extension Simulation {
         guard !frames.isEmpty else { return }
         probes.hit(.stalledFramesDelivered)
         let generation = network.connections[network.pair(from, to)].generation
-        for frame in frames { queue.schedule(.deliver(from: from, to: to, generation: generation, frame: frame), at: now) }
+        for frame in frames {
+            queue.schedule(.deliver(from: from, to: to, generation: generation, frame: frame), at: now)
+        }
     }
 }

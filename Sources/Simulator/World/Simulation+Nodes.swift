@@ -10,8 +10,11 @@ extension Simulation {
         invariant(node.condition == .down, "a node that runs is started")
         let recovered = node.disk.recover(salt: random.next())
         violations.expect(
-            recovered.isDamaged == node.isDamaged, .durability,
-            "node \(node.index) starts with a log that is \(node.isDamaged ? "damaged" : "sound") and finds it otherwise")
+            recovered.isDamaged == node.isDamaged,
+            .durability,
+            "node \(node.index) starts with a log that is \(node.isDamaged ? "damaged" : "sound") "
+                + "and finds it otherwise"
+        )
         if recovered.isDamaged {
             probes.hit(.damageDetected)
             node.condition = .lost
@@ -41,18 +44,26 @@ extension Simulation {
     }
 
     private func makeReplica(_ node: SimNode, _ shard: Int, _ found: RecoveredLog, _ local: Instant) -> Replica? {
-        let file = node.disk.snapshots[shard]
+        var bytes: [UInt8]?
         if let expected = found.snapshot {
             probes.hit(.recoveredFromSnapshot)
-            guard file?.metadata == expected else {
-                violations.report(.durability, "the snapshot of shard \(shard) on node \(node.index) is not the log's")
+            bytes = node.disk.snapshot(expected, shard: shard)?.bytes
+            guard bytes != nil else {
+                violations.report(
+                    .durability,
+                    "the snapshot that the log of shard \(shard) on node \(node.index) names is gone"
+                )
                 return nil
             }
         }
         do throws(DecodingError) {
             return try Replica(
-                configuration: replicaConfiguration(node, shard), recovered: found,
-                snapshot: found.snapshot == nil ? nil : file?.bytes, seed: random.next(), now: local)
+                configuration: replicaConfiguration(node, shard),
+                recovered: found,
+                snapshot: bytes,
+                seed: random.next(),
+                now: local
+            )
         } catch {
             violations.report(.durability, "node \(node.index) cannot start shard \(shard): \(error)")
             return nil
@@ -106,7 +117,10 @@ extension Simulation {
     private func routerConfiguration(_ node: SimNode) -> RouterConfiguration {
         let origin = UInt64(node.index + 1) << 32 | UInt64(node.life)
         var configuration = RouterConfiguration(
-            node: node.id, origin: origin, placement: Array(repeating: nodes.map(\.id), count: swarm.shards))
+            node: node.id,
+            origin: origin,
+            placement: Array(repeating: nodes.map(\.id), count: swarm.shards)
+        )
         configuration.requestTimeout = swarm.requestTimeout
         configuration.resendInterval = swarm.resendInterval
         configuration.waitResendInterval = swarm.waitResendInterval
@@ -127,7 +141,10 @@ extension Simulation {
         node.disk.powerFailed(tear, &diskRandom)
         // A machine that starts again has a clock with another origin.
         node.clock = SimClock(
-            permille: node.clock.permille, origin: Instant(nanoseconds: 1_000_000 + random.below(1_000_000_000)), at: now)
+            permille: node.clock.permille,
+            origin: Instant(nanoseconds: 1_000_000 + random.below(1_000_000_000)),
+            at: now
+        )
         die(node, why: "loses power")
     }
 

@@ -31,16 +31,31 @@ extension Simulation {
             let operation = host.effects.persist[host.shadow.persistSeen]
             host.shadow.persistSeen += 1
             Durability.persists(
-                operation, log: host.shadow.log, witness: checkers.witnesses[shard], node: node.index,
-                shard: shard, &violations)
+                operation,
+                log: host.shadow.log,
+                witness: checkers.witnesses[shard],
+                node: node.index,
+                shard: shard,
+                &violations
+            )
             switch operation {
             case .hardState(let state):
                 checkers.durableVote.persists(
-                    state, over: host.shadow.log.hardState, node: node.index, shard: shard, &violations)
+                    state,
+                    over: host.shadow.log.hardState,
+                    node: node.index,
+                    shard: shard,
+                    &violations
+                )
                 host.shadow.log.apply(operation)
             case .entries(let entries):
                 LeaderAppendOnly.persists(
-                    entries, shadow: host.shadow, node: node.index, shard: shard, &violations)
+                    entries,
+                    shadow: host.shadow,
+                    node: node.index,
+                    shard: shard,
+                    &violations
+                )
                 if let first = entries.first, first.index <= host.shadow.log.last {
                     probes.hit(.logConflictTruncated)
                 }
@@ -48,7 +63,12 @@ extension Simulation {
                 // A node alone may use a term again that it lost before its first sync: nobody else has seen it.
                 if nodes.count > 1 {
                     checkers.logMatching[shard].appended(
-                        entries, node: node.index, shard: shard, log: host.shadow.log, &violations)
+                        entries,
+                        node: node.index,
+                        shard: shard,
+                        log: host.shadow.log,
+                        &violations
+                    )
                 }
             case .snapshot, .reset: host.shadow.log.apply(operation)
             }
@@ -59,8 +79,10 @@ extension Simulation {
         let shard = host.shard
         let old = host.shadow
         violations.expect(
-            term >= old.term, .monotonicity,
-            "the term of shard \(shard) on node \(node.index) fell from \(old.term) to \(term)")
+            term >= old.term,
+            .monotonicity,
+            "the term of shard \(shard) on node \(node.index) fell from \(old.term) to \(term)"
+        )
         host.shadow.role = role
         host.shadow.term = term
         trace.note(8, UInt64(node.index) << 16 | UInt64(shard) << 8 | UInt64(role.rawValue), term.rawValue)
@@ -68,35 +90,59 @@ extension Simulation {
         if old.role == .leader && role != .leader { probes.hit(.leaderDeposed) }
         guard role == .leader, old.role != .leader || old.term != term else { return }
         probes.hit(.leaderElected)
+        violations.expect(
+            probes[.leaderElected] <= swarm.maxElections,
+            .liveness,
+            "node \(node.index) was elected for shard \(shard) in term \(term) although no leader was cut off"
+        )
         checkers.electionSafety.leads(node: node.index, shard: shard, term: term, &violations)
         LeaderCompleteness.elected(
-            log: host.shadow.log, verified: old.verified, witness: checkers.witnesses[shard],
-            node: node.index, shard: shard, term: term, &violations)
+            log: host.shadow.log,
+            verified: old.verified,
+            witness: checkers.witnesses[shard],
+            node: node.index,
+            shard: shard,
+            term: term,
+            &violations
+        )
     }
 
     private func observeCommit(_ node: SimNode, _ host: SimReplica, _ commit: LogIndex) {
         let shard = host.shard
         let old = host.shadow.commit
         violations.expect(
-            commit >= old, .monotonicity,
-            "the commit index of shard \(shard) on node \(node.index) fell from \(old) to \(commit)")
+            commit >= old,
+            .monotonicity,
+            "the commit index of shard \(shard) on node \(node.index) fell from \(old) to \(commit)"
+        )
         host.shadow.commit = commit
         if commit > checkers.witnesses[shard].last {
             let shadow = host.shadow
             if shadow.role == .leader {
                 LeaderCompleteness.leaderCommits(
-                    commit, log: shadow.log, term: shadow.term, node: node.index, shard: shard, &violations)
+                    commit,
+                    log: shadow.log,
+                    term: shadow.term,
+                    node: node.index,
+                    shard: shard,
+                    &violations
+                )
             }
             if let first = shadow.log.term(at: checkers.witnesses[shard].last.next), first < shadow.term {
                 probes.hit(.oldTermEntryCommitted)
             }
             checkCopies(of: commit, in: shadow.log, shard)
-            advanceWitness(shard, to: commit, from: shadow.log, node.index)
+            advanceWitness(shard, to: commit, from: shadow, node.index)
         }
         guard violations.isClean else { return }
         StateMachineSafety.compare(
-            shadow: &host.shadow, upTo: commit, witness: checkers.witnesses[shard], node: node.index,
-            shard: shard, &violations)
+            shadow: &host.shadow,
+            upTo: commit,
+            witness: checkers.witnesses[shard],
+            node: node.index,
+            shard: shard,
+            &violations
+        )
     }
 
     private func checkCopies(of index: LogIndex, in log: ShadowLog, _ shard: Int) {
@@ -107,16 +153,18 @@ extension Simulation {
     }
 
     /// Entries are committed for the first time anywhere: the observer applies them.
-    private func advanceWitness(_ shard: Int, to commit: LogIndex, from log: ShadowLog, _ node: Int) {
+    private func advanceWitness(_ shard: Int, to commit: LogIndex, from shadow: ReplicaShadow, _ node: Int) {
         while checkers.witnesses[shard].last < commit && violations.isClean {
             let index = checkers.witnesses[shard].last.next
-            guard let entry = log.entry(at: index) else {
+            guard let entry = shadow.log.entry(at: index) else {
                 violations.report(
-                    .stateMachineSafety, "node \(node) committed entry \(index) of shard \(shard) without having it")
+                    .stateMachineSafety,
+                    "node \(node) committed entry \(index) of shard \(shard) without having it"
+                )
                 return
             }
             checkers.committedCount += 1
-            let outcome = checkers.witnesses[shard].apply(entry, &violations)
+            let outcome = checkers.witnesses[shard].apply(entry, committedIn: shadow.term, &violations)
             trace.note(9, UInt64(shard) << 48 | index.rawValue, checkers.witnesses[shard].digest(at: index) ?? 0)
             if let outcome { committed(outcome, shard) }
         }
@@ -126,8 +174,13 @@ extension Simulation {
         let shard = host.shard
         host.shadow.applied = applied
         ReplicaDigest.applied(
-            applied, digest: host.replica.state.digest, witness: checkers.witnesses[shard], node: node.index,
-            shard: shard, &violations)
+            applied,
+            digest: host.replica.state.digest,
+            witness: checkers.witnesses[shard],
+            node: node.index,
+            shard: shard,
+            &violations
+        )
     }
 
     /// One command took effect.
@@ -137,7 +190,13 @@ extension Simulation {
         checkers.locks[shard].apply(outcome, &violations)
         checkSessions(outcome, shard)
         checkers.deadlocks.check(
-            shard, outcome, checkers.locks, now: now, joins: swarm.workload.owners > 0, &violations)
+            shard,
+            outcome,
+            checkers.locks,
+            now: now,
+            joins: swarm.workload.owners > 0,
+            &violations
+        )
     }
 
     /// Only a leader answers; what it says of reads must be fresh.
@@ -149,7 +208,12 @@ extension Simulation {
             host.shadow.repliesSeen += 1
             guard case .answer(.lock) = envelope.reply else { continue }
             checkers.reads.answers(
-                envelope.id, shard: shard, applied: host.replica.state.applied, node: node.index, &violations)
+                envelope.id,
+                shard: shard,
+                applied: host.replica.state.applied,
+                node: node.index,
+                &violations
+            )
         }
     }
 }

@@ -4,7 +4,8 @@ import Primitives
 import RaftCore
 import Replica
 
-/// First chaos, in which only safety is checked; then a majority is healed, and everything that was begun has to finish.
+/// First chaos, in which only safety is checked; then a majority is healed, and everything that was begun has to
+/// finish.
 extension Simulation {
     func beginChaos() {
         queue.schedule(.nemesis, at: now + .milliseconds(500) + nemesis.random.interval(from: .zero, to: swarm.calmMax))
@@ -20,8 +21,10 @@ extension Simulation {
                 phase = .finished
             } else {
                 violations.expect(
-                    now.since(healedAt) < swarm.livenessBudget, .liveness,
-                    "\(now.since(healedAt)) after healing: \(whatIsMissing())")
+                    now.since(healedAt) < swarm.livenessBudget,
+                    .liveness,
+                    "\(now.since(healedAt)) after healing: \(whatIsMissing())"
+                )
             }
         case .finished: return
         }
@@ -84,7 +87,9 @@ extension Simulation {
         }
         for shard in 0..<swarm.shards {
             let witness = checkers.witnesses[shard]
-            if !living.contains(where: { $0.replicas[shard].replica.isReadyLeader }) { missing.append("shard \(shard) has no leader") }
+            if !living.contains(where: { $0.replicas[shard].replica.isReadyLeader }) {
+                missing.append("shard \(shard) has no leader")
+            }
             for node in living where node.replicas[shard].replica.state.applied < witness.last {
                 missing.append("node \(node.index) is behind in shard \(shard)")
             }
@@ -99,13 +104,17 @@ extension Simulation {
     private func checkFinalStates() {
         for (shard, witness) in checkers.witnesses.enumerated() {
             violations.expect(
-                witness.state.locks.waiterCount == 0, .liveness,
-                "shard \(shard) keeps \(witness.state.locks.waiterCount) waiting requests of sessions that have ended")
+                witness.state.locks.waiterCount == 0,
+                .liveness,
+                "shard \(shard) keeps \(witness.state.locks.waiterCount) waiting requests of sessions that have ended"
+            )
             let expected = witness.state.encoded()
             for node in living where node.replicas[shard].replica.state.applied == witness.last {
                 violations.expect(
-                    node.replicas[shard].replica.state.encoded() == expected, .replicaDigest,
-                    "the state of shard \(shard) on node \(node.index) has other bytes than the other replicas'")
+                    node.replicas[shard].replica.state.encoded() == expected,
+                    .replicaDigest,
+                    "the state of shard \(shard) on node \(node.index) has other bytes than the other replicas'"
+                )
             }
         }
     }
@@ -117,6 +126,9 @@ extension Simulation {
         let budget = swarm.deadlockBudget > .zero ? swarm.deadlockBudget : .milliseconds(20_000)
         let since = phase == .healing ? max(oldest, healedAt) : oldest
         violations.expect(
-            now.since(since) < budget, .deadlock, "a deadlock across shards has stood for \(now.since(since))")
+            now.since(since) < budget,
+            .deadlock,
+            "a deadlock across shards has stood for \(now.since(since))"
+        )
     }
 }

@@ -52,7 +52,8 @@ extension Simulation {
         let answers = outcome.effects.responses.map { "\($0.request) → \($0.response)" }.joined(separator: "; ")
         let events = outcome.effects.events.map { "\($0)" }.joined(separator: "; ")
         let text =
-            "shard \(shard) entry \(outcome.index)/\(outcome.term) \(outcome.envelope.request)\(outcome.isDuplicate ? " again" : ""): "
+            "shard \(shard) entry \(outcome.index)/\(outcome.term) "
+            + "\(outcome.envelope.request)\(outcome.isDuplicate ? " again" : ""): "
             + "\(outcome.envelope.command) ⇒ \(answers) | \(events)"
         return text.replacing("LockCore.", with: "").replacing("Primitives.", with: "")
     }

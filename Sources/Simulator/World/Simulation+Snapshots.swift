@@ -11,8 +11,12 @@ extension Simulation {
             probes.hit(.snapshotTaken)
             let bytes = job.encode()
             let metadata = SnapshotMetadata(
-                index: job.index, term: job.term, voters: job.voters, size: UInt64(bytes.count),
-                checksum: Checksum.crc32c(bytes))
+                index: job.index,
+                term: job.term,
+                voters: job.voters,
+                size: UInt64(bytes.count),
+                checksum: Checksum.crc32c(bytes)
+            )
             node.replicas[shard].snapshotJob = SimDisk.Snapshot(metadata: metadata, bytes: bytes)
             let delay = random.interval(from: .milliseconds(1), to: .milliseconds(60)) + node.syncDelay
             queue.schedule(.snapshotWritten(node: node.index, life: node.life, shard: shard), at: now + delay)
@@ -24,7 +28,7 @@ extension Simulation {
 
     func answerSnapshotRead(_ read: SnapshotRead, _ node: SimNode, _ shard: Int, _ local: Instant) {
         var bytes: [UInt8] = []
-        if let file = node.disk.snapshots[shard], file.metadata == read.snapshot, read.offset <= file.metadata.size {
+        if let file = node.disk.snapshot(read.snapshot, shard: shard), read.offset <= file.metadata.size {
             let start = Int(read.offset)
             bytes = Array(file.bytes[start..<min(start + read.limit, file.bytes.count)])
         } else {
@@ -33,7 +37,10 @@ extension Simulation {
         let checksum = Checksum.crc32c(bytes)
         step(
             .snapshotChunkRead(to: read.to, read.snapshot, offset: read.offset, bytes: bytes, checksum: checksum),
-            node, shard, local)
+            node,
+            shard,
+            local
+        )
     }
 
     func storeChunk(_ store: SnapshotStore, _ node: SimNode, _ shard: Int, _ local: Instant) {
@@ -49,12 +56,19 @@ extension Simulation {
         }
         guard held == chunk.snapshot.size, let bytes = node.disk.receiving[shard]?.bytes else {
             step(
-                .snapshotChunkStored(from: store.from, chunk.snapshot, nextOffset: held), node, shard, local)
+                .snapshotChunkStored(from: store.from, chunk.snapshot, nextOffset: held),
+                node,
+                shard,
+                local
+            )
             return
         }
         node.disk.receiving[shard] = nil
         guard Checksum.crc32c(bytes) == chunk.snapshot.checksum else {
-            violations.report(.durability, "the bytes of a snapshot of shard \(shard) changed on their way to node \(node.index)")
+            violations.report(
+                .durability,
+                "the bytes of a snapshot of shard \(shard) changed on their way to node \(node.index)"
+            )
             return
         }
         probes.hit(.snapshotInstalled)

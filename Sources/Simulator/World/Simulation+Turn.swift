@@ -132,13 +132,21 @@ extension Simulation {
         for reply in effects.replies {
             if reply.to == node.id {
                 node.router?.receive(
-                    reply.reply, shard: id, id: reply.id, from: node.id, now: local, into: &node.routerEffects)
+                    reply.reply,
+                    shard: id,
+                    id: reply.id,
+                    from: node.id,
+                    now: local,
+                    into: &node.routerEffects
+                )
             } else {
                 node.outgoing[SimNode.index(of: reply.to)].append(.reply(id, reply.id, reply.reply))
             }
         }
         for (index, hash) in effects.digests {
-            for other in nodes where other !== node { node.outgoing[other.index].append(.digest(id, index: index, hash: hash)) }
+            for other in nodes where other !== node {
+                node.outgoing[other.index].append(.digest(id, index: index, hash: hash))
+            }
         }
         if let change = effects.roleChange {
             node.router?.leaderChanged(id, to: change.leader, now: local, into: &node.routerEffects)

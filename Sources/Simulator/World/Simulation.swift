@@ -42,8 +42,8 @@ enum Phase {
 
 /// A whole cluster, its clients, its network, its disks and its bad luck, from one seed.
 ///
-/// Everything happens in the order of `queue`; nothing reads a real clock or an unseeded generator, and nothing walks a
-/// hash table, so a seed always gives the same run.
+/// Everything happens in the order of `queue`; nothing reads a real clock or an unseeded generator, and nothing
+/// walks a hash table, so a seed always gives the same run.
 package final class Simulation {
     let options: SimulationOptions
     let swarm: Swarm
@@ -74,8 +74,11 @@ package final class Simulation {
         swarm = options.scenario.configure(&swarmRandom)
         names = NameTable(swarm: swarm)
         network = SimNetwork(
-            nodeCount: swarm.nodes, random: SeededRandom(seed: seeds.next()), latencyMin: swarm.latencyMin,
-            latencyMax: swarm.latencyMax)
+            nodeCount: swarm.nodes,
+            random: SeededRandom(seed: seeds.next()),
+            latencyMin: swarm.latencyMin,
+            latencyMax: swarm.latencyMax
+        )
         random = SeededRandom(seed: seeds.next())
         diskRandom = SeededRandom(seed: seeds.next())
         nemesis = Nemesis(random: SeededRandom(seed: seeds.next()), swarm: swarm)
@@ -87,8 +90,12 @@ package final class Simulation {
         for index in 0..<swarm.clients {
             clients.append(
                 SimClient(
-                    index: index, node: Int(random.below(UInt64(swarm.nodes))), clock: makeClock(),
-                    random: SeededRandom(seed: seeds.next())))
+                    index: index,
+                    node: Int(random.below(UInt64(swarm.nodes))),
+                    clock: makeClock(),
+                    random: SeededRandom(seed: seeds.next())
+                )
+            )
         }
     }
 
@@ -101,7 +108,9 @@ package final class Simulation {
     /// Runs to the end, or to the first violation.
     package func run() -> SimulationResult {
         for node in nodes { start(node) }
-        for client in clients.indices { queue.schedule(.client(client), at: now + random.interval(from: .zero, to: .milliseconds(500))) }
+        for client in clients.indices {
+            queue.schedule(.client(client), at: now + random.interval(from: .zero, to: .milliseconds(500)))
+        }
         beginChaos()
         while violations.isClean, phase != .finished, let (time, event) = queue.next() {
             now = time
@@ -111,9 +120,18 @@ package final class Simulation {
         }
         if violations.isClean && phase != .finished { violations.report(.liveness, "nothing is left to happen") }
         return SimulationResult(
-            seed: options.seed, violation: violations.first, traceHash: trace.value, simulated: now.since(.zero),
-            events: eventCount, operations: UInt64(operations.count), committed: checkers.committedCount,
-            faults: nemesis.tally, probes: probes, log: eventLog, swarm: swarm)
+            seed: options.seed,
+            violation: violations.first,
+            traceHash: trace.value,
+            simulated: now.since(.zero),
+            events: eventCount,
+            operations: UInt64(operations.count),
+            committed: checkers.committedCount,
+            faults: nemesis.tally,
+            probes: probes,
+            log: eventLog,
+            swarm: swarm
+        )
     }
 
     private func handle(_ event: Event) {

@@ -3,8 +3,8 @@ import LockCore
 package import Primitives
 import RaftCore
 
-/// Everything that is drawn anew for each seed: the size of the cluster, its limits (small ones, so that rare paths are
-/// common), the speed of disks and links, the load, and which faults the nemesis may use.
+/// Everything that is drawn anew for each seed: the size of the cluster, its limits (small ones, so that rare paths
+/// are common), the speed of disks and links, the load, and which faults the nemesis may use.
 package struct Swarm: Sendable {
     package var nodes = 3
     package var shards = 2
@@ -64,6 +64,8 @@ package struct Swarm: Sendable {
     package var livenessBudget = Interval.milliseconds(90_000)
     /// A deadlock across shards must be broken within this in calm; zero where faults may delay it.
     package var deadlockBudget = Interval.zero
+    /// Elections of a whole run, the first of each shard included, above which leaders are held to be unstable.
+    package var maxElections = UInt64.max
     /// A minority stays dead after healing.
     package var leaveMinorityDead = false
 }
@@ -155,6 +157,10 @@ extension Swarm {
     private mutating func drawLoad(_ random: inout SeededRandom) {
         thinkMax = .milliseconds(100 << random.below(5))
         sessionTTL = 1_000 + random.below(4_000)
+        if random.chance(1, in: 6) {
+            waitersPerLock = 1 + Int(random.below(3))
+            holdsPerSession = 2 + Int(random.below(4))
+        }
         workload.convert = random.below(10)
         workload.acquireAll = random.below(10)
         workload.read = random.below(20)

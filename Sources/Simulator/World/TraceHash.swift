@@ -14,7 +14,8 @@ struct TraceHash {
     }
 }
 
-/// The last events of each node, and of the world as a whole, as text; kept only in a verbose run, to which a failing seed is replayed.
+/// The last events of each node, and of the world as a whole, as text; kept only in a verbose run, to which a
+/// failing seed is replayed.
 package struct EventLog: Sendable {
     package static let perNode = 250
 

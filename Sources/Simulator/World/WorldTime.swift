@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package import Primitives
 
-/// Time as an outside observer of the whole simulated world sees it. Nodes and clients never do: they have a `SimClock`.
+/// Time as an outside observer of the whole simulated world sees it. Nodes and clients never do: they have a
+/// `SimClock`.
 package struct WorldTime: Hashable, Comparable, Sendable, CustomStringConvertible {
     package var nanoseconds: UInt64
 
