@@ -4,14 +4,17 @@ import Primitives
 extension LockState {
     mutating func openSession(_ open: OpenSession, _ context: ApplyContext, into effects: inout LockEffects) {
         if let session = findSession(open.id) {
-            let same = settings(of: session) == open
-            respond(
-                same
-                    ? .sessionOpened(open.id, ttlMilliseconds: open.ttlMilliseconds)
-                    : .refused(.sessionExists(open.id)),
-                context,
-                into: &effects
+            guard settings(of: session) == open else {
+                respond(.refused(.sessionExists(open.id)), context, into: &effects)
+                return
+            }
+            // A retry is also a renewal: its client counts the TTL from when it sent it. The new position makes an expiry
+            // that was proposed before miss its session.
+            sessions[session].opened = context.index
+            effects.timers.append(
+                .sessionOpened(open.id, opened: context.index, ttlMilliseconds: open.ttlMilliseconds)
             )
+            respond(.sessionOpened(open.id, ttlMilliseconds: open.ttlMilliseconds), context, into: &effects)
             return
         }
         guard let namespace = makeNamespace(open.id.namespace) else {

@@ -11,9 +11,9 @@ package struct OrderedMap<Key: Comparable, Value> {
 
     package var isEmpty: Bool { entries.isEmpty }
 
-    package var keys: [Key] { entries.map(\.key) }
+    package var keys: [Key] { entries.map { $0.key } }
 
-    package var values: [Value] { entries.map(\.value) }
+    package var values: [Value] { entries.map { $0.value } }
 
     package var first: (key: Key, value: Value)? { entries.first }
 

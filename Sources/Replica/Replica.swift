@@ -145,17 +145,26 @@ package struct Replica: Sendable {
     private mutating func beginLeading(_ now: Instant) {
         isLeading = true
         stampBase = StampBase(stamp: state.stamp, instant: now)
-        timekeeper.lead(state.locks, term: raft.term, now: now)
+        if !keepsOldTime { timekeeper.lead(state.locks, term: raft.term, now: now) }
         detector = CrossShardDetector()
         reporters.removeAll()
         reportedWaits = nil
+    }
+
+    /// Planted in test builds: the time kept for an earlier leadership goes on, as if nobody else had led meanwhile.
+    private var keepsOldTime: Bool {
+        #if PLANTED_BUGS
+            configuration.limits.plantedBug == .expiryFromDeposedLeader && timekeeper.isLeading
+        #else
+            false
+        #endif
     }
 
     /// Callers are told that their leader is gone; what they asked may or may not be done, and asking again with the
     /// same id finds out.
     private mutating func stopLeading(_ effects: inout ReplicaEffects) {
         isLeading = false
-        timekeeper.stopLeading()
+        if !keepsOldTime { timekeeper.stopLeading() }
         detector = CrossShardDetector()
         heldRenewals.removeAll()
         callers.removeAll { id, node in

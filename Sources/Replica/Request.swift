@@ -58,9 +58,9 @@ package struct RoutedRequest: Sendable, Equatable {
     /// Numbers count up from 1 for each (origin, shard).
     package var id: RequestID
     /// The origin has the answers of all requests of this shard below this number: they may be forgotten.
-    /// Requests that may wait do not count here: they are acknowledged one by one.
     package var acknowledgedBelow: UInt64
-    /// Numbers of answered requests that might have waited (at most `maxAcknowledged`).
+    /// Numbers of answered changes above that (at most `maxAcknowledged`): a request that waits for hours for a lock
+    /// holds the floor back, and must not keep all later answers with it.
     package var acknowledged: [UInt64]
     package var request: Request
 

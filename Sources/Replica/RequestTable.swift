@@ -5,8 +5,9 @@ package import Primitives
 /// The results of requests that their origins may still ask for again, so that a retry returns the first result
 /// (RIFL, SOSP'15). Part of the replicated state.
 ///
-/// Requests that answer at once are acknowledged from below, by number; requests that may wait for a lock would hold
-/// that floor back for as long as they wait, so they are kept apart and acknowledged one by one.
+/// An origin acknowledges answers from below, by number, and one by one above its oldest request without an answer,
+/// which may wait for a lock for hours. What is acknowledged is remembered as ranges of numbers, so that a duplicate which
+/// travelled slowly is told from a request that never arrived: the one is nothing to do, the other has to be done.
 package struct RequestTable: Sendable {
     package enum Lookup: Equatable {
         case new
@@ -23,10 +24,10 @@ package struct RequestTable: Sendable {
     }
 
     private struct Origin: Sendable {
-        /// All numbers below are acknowledged (those that cannot wait).
+        /// All numbers below are acknowledged.
         var floor: UInt64 = 1
-        var prompt = OrderedMap<UInt64, LockResponse>()
-        var waits = OrderedMap<UInt64, Slot>()
+        var slots = OrderedMap<UInt64, Slot>()
+        var acknowledged = NumberRanges()
         /// Cluster time of its latest command.
         var lastSeen: UInt64 = 0
     }
@@ -42,17 +43,16 @@ package struct RequestTable: Sendable {
 
     package var resultCount: Int {
         var count = 0
-        for (_, origin) in origins { count += origin.prompt.count + origin.waits.count }
+        for (_, origin) in origins { count += origin.slots.count }
         return count
     }
 
     package func lookup(_ id: RequestID) -> Lookup {
         guard let origin = origins[id.origin] else { return .new }
-        if let response = origin.prompt[id.number] { return .done(response) }
-        switch origin.waits[id.number] {
+        switch origin.slots[id.number] {
         case .waiting: return .waiting
         case .done(let response): return .done(response)
-        case nil: return id.number < origin.floor ? .forgotten : .new
+        case nil: return id.number < origin.floor || origin.acknowledged.contains(id.number) ? .forgotten : .new
         }
     }
 
@@ -66,33 +66,31 @@ package struct RequestTable: Sendable {
         }
         origins.modify(id.origin) { origin in
             origin.lastSeen = max(origin.lastSeen, envelope.stamp)
-            for number in envelope.acknowledged { origin.waits[number] = nil }
+            for number in envelope.acknowledged where number >= origin.floor {
+                origin.slots[number] = nil
+                origin.acknowledged.insert(number)
+            }
             guard envelope.acknowledgedBelow > origin.floor else { return }
             origin.floor = envelope.acknowledgedBelow
-            origin.prompt.removePrefix(below: origin.floor)
+            origin.slots.removePrefix(below: origin.floor)
+            origin.acknowledged.removePrefix(below: origin.floor)
         }
     }
 
     /// The command of this request was applied and its answer is still to come.
     package mutating func noteWaiting(_ id: RequestID) {
         guard id.origin != 0 else { return }
-        origins.modify(id.origin) { $0.waits[id.number] = .waiting }
+        origins.modify(id.origin) { $0.slots[id.number] = .waiting }
     }
 
-    package mutating func noteDone(_ id: RequestID, mayWait: Bool, _ response: LockResponse) {
+    package mutating func noteDone(_ id: RequestID, _ response: LockResponse) {
         guard id.origin != 0 else { return }
         origins.modify(id.origin) { origin in
-            if mayWait || origin.waits[id.number] != nil {
-                origin.waits[id.number] = .done(response)
-                if origin.waits.count > Self.maxResultsPerOrigin, let oldest = origin.waits.first {
-                    origin.waits[oldest.key] = nil
-                }
-            } else if id.number >= origin.floor {
-                origin.prompt[id.number] = response
-                if origin.prompt.count > Self.maxResultsPerOrigin, let oldest = origin.prompt.first {
-                    origin.prompt[oldest.key] = nil
-                }
-            }
+            guard id.number >= origin.floor, !origin.acknowledged.contains(id.number) else { return }
+            origin.slots[id.number] = .done(response)
+            guard origin.slots.count > Self.maxResultsPerOrigin, let oldest = origin.slots.first else { return }
+            origin.slots[oldest.key] = nil
+            origin.acknowledged.insert(oldest.key)
         }
     }
 
@@ -100,7 +98,7 @@ package struct RequestTable: Sendable {
     private mutating func forgetIdleOrigins(now: UInt64) {
         for key in origins.keys {
             guard let origin = origins[key] else { continue }
-            let isWaiting = origin.waits.contains { _, slot in if case .waiting = slot { true } else { false } }
+            let isWaiting = origin.slots.contains { _, slot in if case .waiting = slot { true } else { false } }
             if !isWaiting && origin.lastSeen &+ Self.originLifetime < now { origins[key] = nil }
         }
     }
@@ -113,13 +111,9 @@ extension RequestTable {
             writer.u64(key)
             writer.varint(origin.floor)
             writer.varint(origin.lastSeen)
-            writer.varint(UInt64(origin.prompt.count))
-            for (number, response) in origin.prompt {
-                writer.varint(number)
-                response.encode(into: &writer)
-            }
-            writer.varint(UInt64(origin.waits.count))
-            for (number, slot) in origin.waits {
+            origin.acknowledged.encode(into: &writer)
+            writer.varint(UInt64(origin.slots.count))
+            for (number, slot) in origin.slots {
                 writer.varint(number)
                 switch slot {
                 case .waiting: writer.bool(false)
@@ -138,13 +132,10 @@ extension RequestTable {
             var origin = Origin()
             origin.floor = try reader.varint()
             origin.lastSeen = try reader.varint()
+            origin.acknowledged = try NumberRanges(decoding: &reader)
             for _ in 0..<(try reader.count(limit: reader.remaining, "results")) {
                 let number = try reader.varint()
-                origin.prompt[number] = try LockResponse(decoding: &reader)
-            }
-            for _ in 0..<(try reader.count(limit: reader.remaining, "waits")) {
-                let number = try reader.varint()
-                origin.waits[number] = try reader.bool() ? .done(try LockResponse(decoding: &reader)) : .waiting
+                origin.slots[number] = try reader.bool() ? .done(try LockResponse(decoding: &reader)) : .waiting
             }
             origins[key] = origin
         }

@@ -75,17 +75,20 @@ package struct Router: Sendable {
         var leaderlessSince: Instant?
         var nextReplica = 0
         var nextNumber: UInt64 = 1
+        /// Reads and renewals are never in the log; numbers of their own keep those of changes without gaps.
+        var nextRead = Router.firstRead
         var pending = OrderedMap<UInt64, Pending>()
         /// How many of `pending` are not sent to anybody now. While there are any, later requests queue behind them.
         var parked = 0
         var retryAt = Instant.zero
-        /// Answered requests that might have waited, and the number of the request that last told the shard so.
+        /// Answered changes at or above `floor`, and the number of the request that last told the shard so.
         var unacknowledged: [(number: UInt64, carrier: UInt64?)] = []
-        /// Lowest number that may still be without an answer, requests that may wait left out.
+        /// Lowest number that may still be without an answer.
         var floor: UInt64 = 1
-        /// How many of `pending` cannot wait.
-        var prompt = 0
     }
+
+    /// Numbers from here on are those of reads and renewals.
+    private static let firstRead: UInt64 = 1 << 60
 
     package let configuration: RouterConfiguration
     var shards: [Shard]
@@ -128,10 +131,8 @@ package struct Router: Sendable {
             effects.completed.append((caller, .busy(reason: "too many requests wait for shard \(shardID.rawValue)")))
             return nil
         }
-        let number = shards[index].nextNumber
-        shards[index].nextNumber += 1
-        if shards[index].prompt == 0 { shards[index].floor = number }
-        if !request.mayWait { shards[index].prompt += 1 }
+        let number = request.isMutation ? shards[index].nextNumber : shards[index].nextRead
+        if request.isMutation { shards[index].nextNumber += 1 } else { shards[index].nextRead += 1 }
         var pending = Pending(
             caller: caller,
             request: request,
@@ -343,25 +344,21 @@ package struct Router: Sendable {
         if !shards[index].unacknowledged.isEmpty {
             shards[index].unacknowledged.removeAll { $0.carrier == number }
         }
-        if pending.mayWait {
+        raiseFloor(index)
+        if number >= shards[index].floor && pending.request.isMutation {
             shards[index].unacknowledged.append((number, nil))
-        } else {
-            shards[index].prompt -= 1
-            raiseFloor(index)
         }
         if shards[index].pending.isEmpty { shards[index].leaderlessSince = nil }
         effects.completed.append((pending.caller, response))
     }
 
+    /// The floor follows the oldest request without an answer. What is answered above it is acknowledged one by one, so
+    /// that a wait which lasts for hours holds back neither.
     private mutating func raiseFloor(_ index: Int) {
-        guard shards[index].prompt > 0 else {
-            shards[index].floor = shards[index].nextNumber
-            return
-        }
-        for (number, pending) in shards[index].pending where !pending.mayWait {
-            shards[index].floor = number
-            return
-        }
+        let floor = min(shards[index].pending.first?.key ?? .max, shards[index].nextNumber)
+        guard floor > shards[index].floor else { return }
+        shards[index].floor = floor
+        shards[index].unacknowledged.removeAll { $0.number < floor }
     }
 
     private mutating func expire(_ index: Int, _ now: Instant, _ effects: inout RouterEffects) {
@@ -371,6 +368,8 @@ package struct Router: Sendable {
             guard let pending = shards[index].pending[number],
                 isAbandoned || (pending.deadline.map { $0 <= now } ?? false)
             else { continue }
+            // Nobody may have read what it carried.
+            releaseAcknowledgements(index, carrier: number)
             let isUnknown = pending.request.isMutation && pending.openSends > 0
             let response = Response.unavailable(isUnknown ? .unknown : .notDone, reason: pending.lastReason)
             finish(index, number, pending, response, &effects)

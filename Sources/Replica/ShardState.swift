@@ -55,7 +55,7 @@ package struct ShardState: Sendable {
         let context = ApplyContext(index: entry.index, term: entry.term, stamp: stamp, request: id)
         locks.apply(envelope.command, context, into: &effects)
         for (request, response) in effects.responses[first...] {
-            requests.noteDone(request, mayWait: request == id && mayWait, response)
+            requests.noteDone(request, response)
         }
     }
 }

@@ -30,33 +30,41 @@ struct RequestTableTests {
         let id = RequestID(origin: 7, number: 1)
         table.acknowledge(envelope(1))
         #expect(table.lookup(id) == .new)
-        table.noteDone(id, mayWait: false, .released(left: 3))
+        table.noteDone(id, .released(left: 3))
         #expect(table.lookup(id) == .done(.released(left: 3)))
         table.acknowledge(envelope(2, below: 2))
         #expect(table.lookup(id) == .forgotten)
         #expect(table.resultCount == 0)
     }
 
-    @Test("a waiting request does not hold back the floor, and its result is kept until acknowledged by number")
-    func waitsAreKeptApart() {
+    @Test("above an open wait what was acknowledged is forgotten, and what never arrived is not")
+    func acknowledgedAboveTheFloor() {
         var table = RequestTable()
         let wait = RequestID(origin: 7, number: 1)
         table.acknowledge(envelope(1))
         table.noteWaiting(wait)
-        table.acknowledge(envelope(50, below: 50))
+        for number in UInt64(2)...49 {
+            table.acknowledge(envelope(number))
+            table.noteDone(RequestID(origin: 7, number: number), .released(left: 0))
+        }
+        table.acknowledge(envelope(51, acknowledged: Array(2...49)))
         #expect(table.lookup(wait) == .waiting)
-        table.noteDone(wait, mayWait: false, .granted(tokens: [9], holds: 1))
-        table.acknowledge(envelope(51, below: 51))
+        #expect(table.lookup(RequestID(origin: 7, number: 7)) == .forgotten)
+        #expect(table.lookup(RequestID(origin: 7, number: 50)) == .new)
+        #expect(table.resultCount == 1)
+        table.noteDone(wait, .granted(tokens: [9], holds: 1))
         #expect(table.lookup(wait) == .done(.granted(tokens: [9], holds: 1)))
-        table.acknowledge(envelope(52, below: 52, acknowledged: [1]))
+        table.acknowledge(envelope(52, below: 50))
         #expect(table.lookup(wait) == .forgotten)
+        #expect(table.lookup(RequestID(origin: 7, number: 50)) == .new)
+        #expect(table.resultCount == 0)
     }
 
     @Test("a snapshot of the table behaves like the table")
     func roundTrip() throws {
         var table = RequestTable()
         table.acknowledge(envelope(1))
-        table.noteDone(RequestID(origin: 7, number: 1), mayWait: false, .check(true))
+        table.noteDone(RequestID(origin: 7, number: 1), .check(true))
         table.noteWaiting(RequestID(origin: 7, number: 2))
         var writer = ByteWriter()
         table.encode(into: &writer)
@@ -75,7 +83,7 @@ struct RequestTableTests {
     func forgetsIdleOrigins() {
         var table = RequestTable()
         table.acknowledge(envelope(1, origin: 1))
-        table.noteDone(RequestID(origin: 1, number: 1), mayWait: false, .check(true))
+        table.noteDone(RequestID(origin: 1, number: 1), .check(true))
         table.acknowledge(envelope(1, origin: 2))
         table.noteWaiting(RequestID(origin: 2, number: 1))
         table.acknowledge(envelope(1, stamp: RequestTable.originLifetime + 1, origin: 3))

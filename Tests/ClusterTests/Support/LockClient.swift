@@ -18,6 +18,7 @@ final class LockClient {
     }
 
     private func ask(_ words: [String], within limit: Duration) throws -> RESPReply {
+        try TestBudget.check(words.joined(separator: " "))
         let reply = try connection.command(words, within: limit)
         if let text = reply.errorText { throw Refused(text: text) }
         return reply

@@ -122,7 +122,11 @@ func withCluster(
         environment: environment,
         dataRoot: dataRoot
     )
-    defer { try? cluster.killAll() }
+    TestBudget.begin(.seconds(60))
+    defer {
+        TestBudget.end()
+        try? cluster.killAll()
+    }
     do {
         if start { try cluster.startAll() }
         try body(cluster)

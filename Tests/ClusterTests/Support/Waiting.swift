@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+import Synchronization
 
 /// What a test reports when the cluster did not do in time what it must.
 struct TestFailure: Error, CustomStringConvertible {
@@ -8,7 +9,7 @@ struct TestFailure: Error, CustomStringConvertible {
     init(_ description: String) { self.description = description }
 }
 
-/// A broken promise of the cluster, as against something that is merely not there yet: `eventually` does not wait it out.
+/// A broken promise of the cluster, not something that is merely not there yet: `eventually` does not wait it out.
 struct Violation: Error, CustomStringConvertible {
     let description: String
 
@@ -32,6 +33,21 @@ struct Deadline {
     }
 }
 
+/// The time one test may take on its cluster. Many waits that each end in time can still add up to a fault.
+enum TestBudget {
+    private static let deadline = Mutex<ContinuousClock.Instant?>(nil)
+
+    static func begin(_ limit: Duration) { deadline.withLock { $0 = .now + limit } }
+
+    static func end() { deadline.withLock { $0 = nil } }
+
+    static func check(_ what: String) throws {
+        if let deadline = deadline.withLock({ $0 }), ContinuousClock.now > deadline {
+            throw Violation("the test took too long, at: \(what)")
+        }
+    }
+}
+
 /// Asks `condition` again and again until it holds; its errors count as "not yet" and the last is reported.
 ///
 /// This is the only place in these tests that lets time pass, and it does so between two looks at a condition.
@@ -44,6 +60,7 @@ func eventually(
     let deadline = Deadline(within: limit)
     var lastError: (any Error)?
     while true {
+        try TestBudget.check(what)
         do {
             lastError = nil
             if try condition() { return }
@@ -82,6 +99,7 @@ func throughout(
 ) throws {
     let deadline = Deadline(within: span)
     while !deadline.hasPassed {
+        try TestBudget.check(what)
         guard try condition() else { throw TestFailure("did not stay so for \(span): \(what)") }
         poll(nil, 0, Int32(clamping: pause.components.attoseconds / 1_000_000_000_000_000))
     }
