@@ -8,7 +8,7 @@ extension LockState {
                 respond(.refused(.sessionExists(open.id)), context, into: &effects)
                 return
             }
-            // A retry is also a renewal: its client counts the TTL from when it sent it. The new position makes an expiry
+            // A retry is also a renewal: its client counts the TTL from when it sent it. The new position makes expiry
             // that was proposed before miss its session.
             sessions[session].opened = context.index
             effects.timers.append(

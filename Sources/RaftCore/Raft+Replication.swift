@@ -27,10 +27,15 @@ extension Raft {
             effects.proposal = .notLeader(hint: leader)
             return
         }
+        // Another is about to lead: whoever asks should look again, and not be told of a limit.
+        guard handover.transfer == nil else {
+            effects.proposal = .notLeader(hint: nil)
+            return
+        }
         let cost = Entry(term: term, index: .zero, kind: .command, payload: payload).cost
         // One entry is always let in, or one larger than the limit could never be.
         let full = uncommitted > 0 && uncommitted + cost > configuration.maxUncommittedBytes
-        guard handover.transfer == nil, !full else {
+        guard !full else {
             effects.proposal = .busy
             return
         }

@@ -87,8 +87,9 @@ package struct RoleChange: Sendable, Equatable {
 
 package enum ProposalResult: Sendable, Equatable {
     case appended(LogIndex, Term)
+    /// Not leading, or handing leadership over.
     case notLeader(hint: NodeID?)
-    /// Too many uncommitted bytes, or leadership is being handed over: try again shortly.
+    /// Too many uncommitted bytes: try again shortly.
     case busy
 }
 

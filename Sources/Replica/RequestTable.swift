@@ -6,8 +6,8 @@ package import Primitives
 /// (RIFL, SOSP'15). Part of the replicated state.
 ///
 /// An origin acknowledges answers from below, by number, and one by one above its oldest request without an answer,
-/// which may wait for a lock for hours. What is acknowledged is remembered as ranges of numbers, so that a duplicate which
-/// travelled slowly is told from a request that never arrived: the one is nothing to do, the other has to be done.
+/// which may wait for a lock for hours. What is acknowledged is remembered as ranges of numbers, so that a duplicate
+/// that travelled slowly is told from a request that never arrived: the one is nothing to do, the other has to be done.
 package struct RequestTable: Sendable {
     package enum Lookup: Equatable {
         case new

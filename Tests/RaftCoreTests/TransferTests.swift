@@ -13,7 +13,7 @@ struct TransferTests {
         _ = solo.propose()
         let begun = solo.step(.transferLeadership(to: NodeID(2)))
         #expect(begun.sendNow.isEmpty && solo.raft.isTransferring)
-        #expect(solo.propose().proposal == .busy)
+        #expect(solo.propose().proposal == .notLeader(hint: nil))
         #expect(solo.acknowledge(3, 2).messages(to: 2).isEmpty)
         #expect(solo.acknowledge(2, 2).messages(to: 2) == [.timeoutNow(term: Term(1))])
     }
