@@ -38,6 +38,8 @@ package struct LogStatus: Equatable, Sendable {
     package var pins: [SegmentPin] = []
     /// Sequence of the last record known to be durable.
     package var durableSequence: UInt64 = 0
+    /// What the last sync took, its write included; 0 before the first.
+    package var lastSyncNanoseconds: UInt64 = 0
     package var failed = false
 }
 

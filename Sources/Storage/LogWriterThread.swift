@@ -17,6 +17,9 @@ package struct ShardPersist: Sendable {
 /// Runs a `WriteAheadLog` on a thread of its own with group commit: everything submitted while one sync runs goes
 /// into the next.
 ///
+/// While the thread has nothing to do, a caller may write a batch itself (`writeHere`): no thread is woken, which on
+/// busy cores costs more than a fast disk's sync.
+///
 /// A full disk makes it wait, with `board` saying so, until there is room: nothing is dropped, nothing is
 /// acknowledged. A failed write or sync is reported once for everything outstanding, and for whatever comes after.
 package final class LogWriterThread: Sendable {
@@ -34,7 +37,11 @@ package final class LogWriterThread: Sendable {
         var batches: [Batch] = []
         var bytes = 0
         var lastNumber: UInt64 = 0
+        /// A group is being written, by the thread or by a caller.
+        var isWriting = false
         var isStopping = false
+
+        var isIdle: Bool { batches.isEmpty && !isWriting && !isStopping }
     }
 
     /// Batches of one group, at most, in bytes: one sync must not grow without bound, nor span three segments.
@@ -68,6 +75,30 @@ package final class LogWriterThread: Sendable {
         }
     }
 
+    /// Writes and syncs on the calling thread, if that can be done at once; nil when it cannot: earlier batches are
+    /// being written, or the batch needs the next segment. Then `submit` it.
+    ///
+    /// - Returns: nothing once the batch is durable, or the failure that ended the log.
+    package func writeHere(_ writes: [ShardPersist]) -> Result<Void, StorageError>? {
+        let isMine = mailbox.exchange { mailbox in
+            guard mailbox.isIdle else { return false }
+            mailbox.isWriting = true
+            return true
+        }
+        guard isMine else { return nil }
+        let result = log.withLock { log -> Result<Void, StorageError>? in
+            guard log.hasRoom(writes.reduce(0) { $0 + WriteAheadLog.estimate($1.operations) }) else { return nil }
+            return Self.write(writes, to: log)
+        }
+        // The thread sleeps on, unless it was given something meanwhile.
+        let isAwaited = mailbox.exchange { mailbox in
+            mailbox.isWriting = false
+            return !mailbox.isIdle
+        }
+        if isAwaited { mailbox.update { _ in } }
+        return result
+    }
+
     /// Bytes handed over and not yet taken to disk. What bounds them is the caller: Raft's window of uncommitted
     /// bytes, or refusing work while this is high.
     package var queuedBytes: Int { mailbox.read { $0.bytes } }
@@ -86,7 +117,10 @@ package final class LogWriterThread: Sendable {
         while let group = nextGroup() {
             let result: Result<Void, StorageError> = failure.map { .failure($0) } ?? write(group)
             if case .failure(let error) = result { failure = error }
-            mailbox.update { $0.bytes -= group.reduce(0) { $0 + $1.bytes } }
+            mailbox.update { mailbox in
+                mailbox.bytes -= group.reduce(0) { $0 + $1.bytes }
+                mailbox.isWriting = false
+            }
             if let last = group.last { completion(last.number, result) }
         }
         // Nothing can be done about a failure here that the batches' own results did not say.
@@ -96,7 +130,9 @@ package final class LogWriterThread: Sendable {
     /// The batches that are there, waiting for one; nil when there are none and there will be none.
     private func nextGroup() -> [Batch]? {
         let taken: [Batch]?? = mailbox.wait { [maxGroupBytes] mailbox in
+            guard !mailbox.isWriting else { return nil }
             guard !mailbox.batches.isEmpty else { return mailbox.isStopping ? .some(nil) : nil }
+            mailbox.isWriting = true
             var count = 0
             var bytes = 0
             for batch in mailbox.batches {
@@ -118,20 +154,24 @@ package final class LogWriterThread: Sendable {
         let bytes = group.reduce(0) { $0 + $1.bytes }
         while true {
             let result = log.withLock { log -> Result<Void, StorageError> in
-                do throws(StorageError) {
-                    try log.ensureRoom(bytes)
-                    for batch in group {
-                        for write in batch.writes { try log.append(shard: write.shard, write.operations) }
-                    }
-                    try log.sync()
-                    return .success(())
-                } catch {
-                    return .failure(error)
-                }
+                do throws(StorageError) { try log.ensureRoom(bytes) } catch { return .failure(error) }
+                return Self.write(group.lazy.flatMap(\.writes), to: log)
             }
             guard case .failure(.full) = result else { return result }
             let isStopping: Bool? = mailbox.wait(atMost: Self.retryNanoseconds) { $0.isStopping ? true : nil }
             if isStopping == true { return result }
+        }
+    }
+
+    private static func write(
+        _ writes: some Sequence<ShardPersist>, to log: WriteAheadLog
+    ) -> Result<Void, StorageError> {
+        do throws(StorageError) {
+            for write in writes { try log.append(shard: write.shard, write.operations) }
+            try log.sync()
+            return .success(())
+        } catch {
+            return .failure(error)
         }
     }
 }

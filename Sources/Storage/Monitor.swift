@@ -39,6 +39,13 @@ final class Monitor<State: Sendable>: @unchecked Sendable {
         return body(&state)
     }
 
+    /// Changes the value in a way that nobody waits for.
+    func exchange<Result>(_ body: (inout State) -> Result) -> Result {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return body(&state)
+    }
+
     func read<Result>(_ body: (State) -> Result) -> Result {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }

@@ -102,8 +102,12 @@ package final class WriteAheadLog {
             pending.bytes.removeAll(keepingCapacity: true)
         }
         batchStart = nextSequence
-        settings.onSync?(MonotonicClock.nanoseconds() - began, bytes)
-        board.update { $0.durableSequence = durableSequence }
+        let took = MonotonicClock.nanoseconds() - began
+        settings.onSync?(took, bytes)
+        board.update { status in
+            status.durableSequence = durableSequence
+            status.lastSyncNanoseconds = took
+        }
         if mayRelease { release() }
         preparer.poll()
     }
@@ -128,6 +132,12 @@ package final class WriteAheadLog {
     package func ensureRoom(_ bytes: Int) throws(StorageError) {
         try ensureUsable()
         if offset + pending.count + bytes > capacity, bytes <= settings.segmentBytes { try preparer.ensureReady() }
+    }
+
+    /// Whether about this many bytes fit the current segment, so that appending them neither waits nor fails for want
+    /// of space.
+    package func hasRoom(_ bytes: Int) -> Bool {
+        failure == nil && offset + pending.count + bytes <= capacity
     }
 
     /// Upper bound of what the operations take in the log, in bytes.

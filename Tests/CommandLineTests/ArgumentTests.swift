@@ -4,7 +4,7 @@ import NIOCore
 import SynclineClient
 import Testing
 
-@testable import syncline
+@testable import SynclineCommands
 
 @Suite("What users type and read")
 struct ArgumentTests {
@@ -73,11 +73,12 @@ struct ArgumentTests {
 
     @Test("exit statuses are different from each other, and all are in the help")
     func statuses() {
-        #expect(Set(syncline.ExitStatus.allCases.map(\.rawValue)).count == syncline.ExitStatus.allCases.count)
-        for status in syncline.ExitStatus.allCases {
-            #expect(syncline.ExitStatus.discussion.contains("\(status.rawValue)"))
+        let all = SynclineCommands.ExitStatus.allCases
+        #expect(Set(all.map(\.rawValue)).count == all.count)
+        for status in SynclineCommands.ExitStatus.allCases {
+            #expect(SynclineCommands.ExitStatus.discussion.contains("\(status.rawValue)"))
         }
-        func status(_ code: SynclineError.Code) -> syncline.ExitStatus {
+        func status(_ code: SynclineError.Code) -> SynclineCommands.ExitStatus {
             Failure.status(SynclineError(code: code, message: ""))
         }
         #expect(status(.notAcquired) == .notAcquired && status(.deadlock) == .notAcquired)

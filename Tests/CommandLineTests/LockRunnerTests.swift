@@ -5,7 +5,7 @@ import Synchronization
 import SynclineClient
 import Testing
 
-@testable import syncline
+@testable import SynclineCommands
 
 #if canImport(Glibc)
     import Glibc
@@ -131,7 +131,7 @@ struct LockRunnerTests {
         #expect(await eventually { file.text.contains("ready") })
         isUp.turnOff()
         let (status, late) = try await result
-        #expect(status == syncline.ExitStatus.lost.rawValue)
+        #expect(status == SynclineCommands.ExitStatus.lost.rawValue)
         #expect(file.text == "ready\nterm\n")
         // The cluster's deadline is a tenth of a second behind the client's.
         #expect(late < .milliseconds(100))

@@ -3,7 +3,7 @@ import FoundationEssentials
 import SynclineClient
 import Testing
 
-@testable import syncline
+@testable import SynclineCommands
 
 @Suite("syncline lock: what happens to the command")
 struct LockSupervisionTests {
@@ -38,26 +38,26 @@ struct LockSupervisionTests {
     @Test("TERM in jeopardy, once; KILL at the margin before the deadline")
     func terminateThenKill() {
         let result = run(jeopardy, jeopardy, .killDue, .killDue, .session(.lost(.expired)), .child(.signalled(9)))
-        #expect(result == ([15, 9], syncline.ExitStatus.lost.rawValue))
+        #expect(result == ([15, 9], SynclineCommands.ExitStatus.lost.rawValue))
     }
 
     @Test("a command that ends on TERM while the lock is in doubt counts as ended by the loss")
     func endsOnTerm() {
-        #expect(run(jeopardy, .child(.signalled(15))) == ([15], syncline.ExitStatus.lost.rawValue))
-        #expect(run(jeopardy, .child(.exited(0))) == ([15], syncline.ExitStatus.lost.rawValue))
+        #expect(run(jeopardy, .child(.signalled(15))) == ([15], SynclineCommands.ExitStatus.lost.rawValue))
+        #expect(run(jeopardy, .child(.exited(0))) == ([15], SynclineCommands.ExitStatus.lost.rawValue))
     }
 
     @Test("a renewal in time takes the KILL back; the command's end is its own again unless TERM ended it")
     func recovers() {
         #expect(run(jeopardy, .session(.live), .killDue, .child(.exited(3))) == ([15], 3))
-        #expect(run(jeopardy, .session(.live), .child(.signalled(15))) == ([15], syncline.ExitStatus.lost.rawValue))
+        let lost = SynclineCommands.ExitStatus.lost.rawValue
+        #expect(run(jeopardy, .session(.live), .child(.signalled(15))) == ([15], lost))
     }
 
     @Test("KILL at once when the cluster says the session is gone")
     func ended() {
-        #expect(
-            run(.session(.lost(.ended("closed"))), .child(.signalled(9))) == ([9], syncline.ExitStatus.lost.rawValue)
-        )
+        let lost = SynclineCommands.ExitStatus.lost.rawValue
+        #expect(run(.session(.lost(.ended("closed"))), .child(.signalled(9))) == ([9], lost))
     }
 
     @Test("signals are passed on")

@@ -71,12 +71,6 @@ struct SettingsTests {
         #expect(resolved.loops == plain.loops)
     }
 
-    @Test("a log written in line needs a single loop: two would write it at once")
-    func inlineLogNeedsOneLoop() throws {
-        #expect(try resolve(["--wal-mode", "inline"]).walMode == .inline)
-        #expect(throws: SettingsError.self) { try resolve(["--wal-mode", "inline", "--loops", "2"]) }
-    }
-
     @Test("flags are written --key value, --key=value, --switch, --no-switch")
     func flagForms() throws {
         #expect(try resolve(["--shards=4", "--lease-reads", "--data-dir", "/d"]).leaseReads)
@@ -93,7 +87,7 @@ struct SettingsTests {
             (["--clint-port", "1"], [:], nil, "did you mean --client-port?"),
             ([], ["SYNCLINE_HEARTBEATMS": "1"], nil, "did you mean SYNCLINE_HEARTBEAT_MS?"),
             ([], [:], "data.dri = x", "did you mean data.dir?"),
-            ([], [:], #"{"wal": {"mod": "auto"}}"#, "did you mean wal.mode?"),
+            ([], [:], #"{"lease": {"read": true}}"#, "did you mean lease.reads?"),
         ] as [([String], [String: String], String?, String)]
     )
     func typos(flags: [String], environment: [String: String], file: String?, suggestion: String) throws {
@@ -119,7 +113,7 @@ struct SettingsTests {
         "values outside their range or form are refused, all of them in one run",
         arguments: [
             ["--client-port", "70000"], ["--client-port", "-1"], ["--shards", "0"], ["--shards", "many"],
-            ["--wal-segment-bytes", "1KiB"], ["--wal-segment-bytes", "9999999999999999999GiB"], ["--wal-mode", "fast"],
+            ["--wal-segment-bytes", "1KiB"], ["--wal-segment-bytes", "9999999999999999999GiB"], ["--loops", "-1"],
             ["--node-id", "a b"], ["--cluster-id", "xyz"], ["--cluster-id", "00000000000000000000000000000000"],
             ["--insecure=perhaps"], ["--host", ""],
             ["--session-ttl-ms", "999"], ["--heartbeat-ms", "99999999999999999999"], ["--election-min-ms", "60"],

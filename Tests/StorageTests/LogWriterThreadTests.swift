@@ -68,6 +68,41 @@ import Testing
         writer.shutdown()
     }
 
+    @Test("an idle writer lets its caller write; a busy or full one, or one that stops, does not")
+    func writesOnTheCallersThread() throws {
+        let gate = Monitor(true)
+        var calls = FileSystemCalls.unsynced
+        calls.fdatasync = { _ in
+            _ = gate.wait { $0 ? true : nil }
+            return 0
+        }
+        let reports = Reports()
+        do {
+            let writer = try start(reports, settings: .small(64 << 10), calls: calls)
+            try #require(writer.writeHere(persist(1))).get()
+            #expect(reports.all.isEmpty, "the caller knows; nobody is told")
+
+            gate.update { $0 = false }
+            #expect(writer.submit(persist(2)) == 1)
+            #expect(writer.writeHere(persist(3)) == nil, "entry 2 is being written, and 3 may not overtake it")
+            gate.update { $0 = true }
+            #expect(eventually("the second is durable") { reports.last == 1 })
+            #expect(eventually("the caller may write again") { writer.writeHere(persist(3)) != nil })
+
+            let large = { index in
+                [ShardPersist(shard: ShardID(0), operations: [.entries(entries(index...index, bytes: 40 << 10))])]
+            }
+            try #require(writer.writeHere(large(4))).get()
+            #expect(writer.writeHere(large(5)) == nil, "it needs the next segment")
+            writer.submit(large(5))
+            #expect(eventually("the large one is durable") { reports.last == 2 })
+            writer.shutdown()
+            #expect(writer.writeHere(persist(6)) == nil)
+        }
+        let recovery = try WriteAheadLog.open(try directory.open(calls: .unsynced), settings: .small(64 << 10)).recovery
+        #expect(recovery.log(0)?.entries.map(\.index.rawValue) == [1, 2, 3, 4, 5])
+    }
+
     @Test("shutdown writes what was submitted and ends the log in order") func drains() throws {
         let reports = Reports()
         do {

@@ -8,101 +8,101 @@ import Telemetry
 
 /// The node's one log, as its loops see it: batches go in, each loop is told when its own are durable.
 ///
-/// In line, the loop itself writes and syncs at the end of its turn: no thread is woken, which on busy cores costs more
-/// than the sync. On a thread, a slow disk holds up nothing but what waits for it, and several loops share each sync.
-final class LogWriter: @unchecked Sendable {
-    private struct Waiting {
-        var operations: [ShardPersist]
-        var batch: UInt64
-        var loop: ShardLoop
-    }
-
+/// A batch is synced by the loop itself, or by the log's thread while the loop goes on; `SyncPlan` says which.
+final class LogWriter: Sendable {
     let board: LogStatusBoard
     private let metrics: WriteAheadLogMetrics
     private let onFailure: @Sendable (StorageError) -> Never
-    /// Set in line only, and then used on the one loop there is.
-    private var log: WriteAheadLog?
-    /// In line, on a full disk: batches in order, to be tried again.
-    private var stalled = CircularBuffer<Waiting>()
-    private var thread: LogWriterThread?
-    /// On a thread: whose batch has which number of the writer's.
-    private let outstanding = Mutex(CircularBuffer<(number: UInt64, batch: UInt64, loop: ShardLoop)>())
+    private let hasOneLoop: Bool
+    private let thread: LogWriterThread
+    /// Batches with the thread: whose has which of its numbers.
+    private let outstanding: OutstandingBatches
 
+    /// - Parameter hasOneLoop: several share the log's syncs, which only its thread can do for them.
     init(
         log: sending WriteAheadLog,
-        isInline: Bool,
+        hasOneLoop: Bool,
         metrics: WriteAheadLogMetrics,
         onFailure: @escaping @Sendable (StorageError) -> Never
     ) {
         board = log.board
         self.metrics = metrics
         self.onFailure = onFailure
-        if isInline {
-            self.log = log
-        } else {
-            thread = LogWriterThread(log) { [weak self] number, result in self?.completed(number, result) }
+        self.hasOneLoop = hasOneLoop
+        let outstanding = OutstandingBatches()
+        self.outstanding = outstanding
+        thread = LogWriterThread(log) { number, result in
+            switch result {
+            case .failure(.full), .failure(.closed): return  // Only while stopping: what is left was never confirmed.
+            case .failure(let error): onFailure(error)
+            case .success: outstanding.completed(number)
+            }
         }
     }
 
+    /// Writes the batch and tells the loop when it is durable: before this returns, or later by its mailbox.
     func write(_ operations: [ShardPersist], batch: UInt64, for loop: ShardLoop) {
         metrics.records.increment(by: operations.reduce(0) { $0 + $1.operations.count })
-        if let thread {
-            // The number must stand in the list before the thread can report it.
-            outstanding.withLock { list in
-                let number = thread.submit(operations)
-                list.append((number, batch, loop))
+        if hasOneLoop, isFast, SyncPlan.isSmall(operations) {
+            switch thread.writeHere(operations) {
+            case .success: return loop.batchIsDurable(batch)
+            case .failure(let error): onFailure(error)
+            case nil: break
             }
-            return
         }
-        stalled.append(Waiting(operations: operations, batch: batch, loop: loop))
-        retry()
+        outstanding.add(batch, of: loop) { thread.submit(operations) }
     }
 
-    /// In line: writes what waits, as far as there is room. Called again on every tick while something does.
-    func retry() {
-        guard let log, !stalled.isEmpty else { return }
-        do throws(StorageError) {
-            while let next = stalled.first {
-                do throws(StorageError) {
-                    // All or nothing: what was appended before a refusal would be appended twice.
-                    try log.ensureRoom(next.operations.reduce(0) { $0 + WriteAheadLog.estimate($1.operations) })
-                } catch .full {
-                    return
-                }
-                for write in next.operations { try log.append(shard: write.shard, write.operations) }
-                try log.sync()
-                stalled.removeFirst()
-                next.loop.batchIsDurable(next.batch)
-            }
-        } catch {
-            onFailure(error)
-        }
-    }
-
-    private func completed(_ number: UInt64, _ result: Result<Void, StorageError>) {
-        switch result {
-        case .failure(.full), .failure(.closed):
-            // Only while stopping: what is left was never confirmed.
-            return
-        case .failure(let error): onFailure(error)
-        case .success:
-            let done = outstanding.withLock { list in
-                var done: [(batch: UInt64, loop: ShardLoop)] = []
-                while let first = list.first, first.number <= number {
-                    list.removeFirst()
-                    done.append((first.batch, first.loop))
-                }
-                return done
-            }
-            for (batch, loop) in done { loop.post(.durable(batch: batch)) }
-        }
-    }
+    /// Whether the last sync was so short that waiting for one costs less than working round it.
+    var isFast: Bool { board.current.lastSyncNanoseconds < SyncPlan.slowNanoseconds }
 
     var isFull: Bool { board.current.space != .available }
 
     /// Writes what is left and closes the log. Nothing may be written afterwards.
-    func close() {
-        thread?.shutdown()
-        try? log?.close()
+    func close() { thread.shutdown() }
+}
+
+/// Where a batch is synced.
+///
+/// On the loop nothing is woken and nothing handed over, but the loop stands still: right for the few entries of a
+/// quiet cluster, whose next step waits for this sync anyway. With more of them there is other work to do meanwhile,
+/// and on a slow disk heartbeats must not wait for it.
+enum SyncPlan {
+    static let maxEntries = 4
+    static let slowNanoseconds: UInt64 = 2_000_000
+
+    static func isSmall(_ operations: [ShardPersist]) -> Bool {
+        var entries = 0
+        for operation in operations.lazy.flatMap(\.operations) {
+            switch operation {
+            case .entries(let added): entries += added.count
+            case .hardState: entries += 1
+            case .snapshot, .reset: return false
+            }
+            if entries > maxEntries { return false }
+        }
+        return true
+    }
+}
+
+/// Which loop's batch has which number of the log's thread.
+private final class OutstandingBatches: Sendable {
+    private let batches = Mutex(CircularBuffer<(number: UInt64, batch: UInt64, loop: ShardLoop)>())
+
+    /// The number stands in the list before the thread can report it.
+    func add(_ batch: UInt64, of loop: ShardLoop, submit: () -> UInt64) {
+        batches.withLock { list in list.append((submit(), batch, loop)) }
+    }
+
+    func completed(_ number: UInt64) {
+        let done = batches.withLock { list in
+            var done: [(batch: UInt64, loop: ShardLoop)] = []
+            while let first = list.first, first.number <= number {
+                list.removeFirst()
+                done.append((first.batch, first.loop))
+            }
+            return done
+        }
+        for (batch, loop) in done { loop.post(.durable(batch: batch)) }
     }
 }

@@ -12,8 +12,8 @@ import Transport
 /// The order of a turn: step everything, send what may go at once, write one batch for all shards, and only when it is
 /// durable send what had to wait for it.
 extension ShardLoop {
-    /// With the log written in line, one turn can take a proposal of a single-node shard all the way; the bound keeps
-    /// a turn from holding the loop when work begets work.
+    /// When the loop itself syncs the log, one turn can take a proposal of a single-node shard all the way; the bound
+    /// keeps a turn from holding the loop when work begets work.
     static let maxRounds = 8
 
     func runTurn() {
@@ -106,6 +106,7 @@ extension ShardLoop {
         nextBatch += 1
         inFlight.append(batch)
         context.writer.write(pass.operations, batch: batch.number, for: self)
+        isGathering = !inFlight.isEmpty && context.writer.isFast
     }
 
     /// The log holds everything up to and including this batch.
@@ -116,6 +117,7 @@ extension ShardLoop {
             for (shard, mark) in batch.marks { step(shard, .persisted(mark: mark)) }
             for (shard, metadata) in batch.snapshots { context.snapshotIsRecorded(shard, metadata) }
         }
+        isGathering = isGathering && !inFlight.isEmpty
         scheduleTurn()
     }
 

@@ -38,6 +38,8 @@ package final class ShardLoop: @unchecked Sendable {
     var nextBatch: UInt64 = 1
     var turnIsScheduled = false
     var isInTurn = false
+    /// The next turn waits for the batch in flight.
+    var isGathering = false
     var storageIsFull = false
     var ticks: RepeatedTask?
     var gauges = LoopGauges()
@@ -90,9 +92,10 @@ package final class ShardLoop: @unchecked Sendable {
         scheduleTurn()
     }
 
-    /// Runs after all that this pass of the event loop has read, so that one batch covers it.
+    /// Runs after all that this pass of the event loop has read, so that one batch covers it, and all that comes while
+    /// a short sync goes on: fewer, larger batches cost every node less. A tick ends the wait.
     func scheduleTurn() {
-        guard !turnIsScheduled, !isInTurn else { return }
+        guard !turnIsScheduled, !isInTurn, !isGathering else { return }
         turnIsScheduled = true
         loop.execute { self.runTurn() }
     }
@@ -106,6 +109,7 @@ package final class ShardLoop: @unchecked Sendable {
         watches.tick(self)
         watchDisk()
         gauges.publish(self)
+        isGathering = false
         scheduleTurn()
     }
 
@@ -121,7 +125,6 @@ package final class ShardLoop: @unchecked Sendable {
         if status.segments > context.maxSegments {
             for pin in status.pins { step(pin.shard, .snapshotWanted) }
         }
-        if isFull { context.writer.retry() }
     }
 
     private func drainMailbox() {

@@ -59,13 +59,7 @@ struct NodeStore {
             recovered[Int(shard.shard.rawValue)] = shard
         }
         let snapshots = storage.snapshots
-        let isInline =
-            switch settings.walMode {
-            case .inline: true
-            case .thread: false
-            case .auto: settings.loops == 1
-            }
-        let writer = LogWriter(log: storage.log, isInline: isInline, metrics: metrics.wal) { error in
+        let writer = LogWriter(log: storage.log, hasOneLoop: settings.loops == 1, metrics: metrics.wal) { error in
             logger.critical(
                 "the log could not be written; the process ends, so that nothing is confirmed that is not on disk",
                 metadata: ["error": "\(error)"]

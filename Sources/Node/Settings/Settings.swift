@@ -3,12 +3,6 @@ package import Primitives
 
 /// A node's settings, checked. `Settings()` holds the defaults, for a cluster of one.
 package struct Settings: Sendable {
-    package enum WALMode: String, Sendable {
-        case auto
-        case inline
-        case thread
-    }
-
     package enum LogFormat: String, Sendable {
         /// Text on a terminal, JSON elsewhere.
         case auto
@@ -45,7 +39,6 @@ package struct Settings: Sendable {
     package var logLevel = "info"
     package var logFormat = LogFormat.auto
     package var leaseReads = false
-    package var walMode = WALMode.auto
     package var walSegmentBytes = 64 << 20
     package var snapshotLogBytes = 16 << 20
     package var insecure = false
@@ -104,7 +97,6 @@ extension Settings {
         logLevel = values.text("log-level") ?? logLevel
         logFormat = values.text("log-format").flatMap(LogFormat.init) ?? logFormat
         leaseReads = values.boolean("lease-reads") ?? leaseReads
-        walMode = values.text("wal-mode").flatMap(WALMode.init) ?? walMode
         walSegmentBytes = values.integer("wal-segment-bytes") ?? walSegmentBytes
         snapshotLogBytes = values.integer("snapshot-log-bytes") ?? snapshotLogBytes
         insecure = values.boolean("insecure") ?? insecure

@@ -4,7 +4,7 @@ import Primitives
 extension Settings {
     /// Values that are well written each but wrong together.
     func contradictions(flags: [String]) -> [SettingProblem] {
-        timingProblems() + logProblems() + portProblems() + peerProblems() + exposureProblems(flags: flags)
+        timingProblems() + portProblems() + peerProblems() + exposureProblems(flags: flags)
     }
 
     private func timingProblems() -> [SettingProblem] {
@@ -31,17 +31,6 @@ extension Settings {
             )
         }
         return problems
-    }
-
-    private func logProblems() -> [SettingProblem] {
-        guard walMode == .inline, loops > 1 else { return [] }
-        return [
-            SettingProblem(
-                subject: "wal-mode",
-                cause: "inline needs a single loop to write the log, and there are \(loops)",
-                remedy: "use --wal-mode thread, or --loops 1"
-            )
-        ]
     }
 
     private func portProblems() -> [SettingProblem] {

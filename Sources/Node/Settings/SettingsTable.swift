@@ -72,12 +72,6 @@ extension SettingDefinition {
     private static let storage: [SettingDefinition] = [
         .init("data-dir", .text(maximumBytes: 4096), default: "syncline-data", "Folder of the log and snapshots."),
         .init(
-            "wal-mode",
-            .choice(["auto", "inline", "thread"]),
-            default: "auto",
-            "Where the log is synced: in the loop's turn, or on a thread of its own; auto: inline with one loop."
-        ),
-        .init(
             "wal-segment-bytes",
             .bytes((1 << 20)...(1 << 30)),
             default: "64MiB",

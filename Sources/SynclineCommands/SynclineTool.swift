@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import ArgumentParser
+package import ArgumentParser
 import Telemetry
 
-@main
-struct SynclineTool: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
+/// The command line: `main` parses the arguments, runs the command and ends the process with its exit status.
+package struct SynclineTool: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
         commandName: "syncline",
         abstract: "Locks, semaphores and leader election from a replicated cluster.",
         discussion: ExitStatus.discussion,
@@ -15,7 +15,9 @@ struct SynclineTool: AsyncParsableCommand {
         ]
     )
 
-    static func main() async {
+    package init() {}
+
+    package static func main() async {
         // A write to a pipe whose reader has gone is an error to handle, not a reason to die without a word.
         Signals.ignoreBrokenPipes()
         InheritedDescriptors.remember()
