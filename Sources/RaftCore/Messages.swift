@@ -169,10 +169,13 @@ package struct Heartbeat: Sendable, Equatable {
 package struct HeartbeatReply: Sendable, Equatable {
     package var term: Term
     package var round: UInt64
+    /// The follower would refuse new work as a leader, because its disk is full.
+    package var declinesLeadership: Bool
 
-    package init(term: Term, round: UInt64) {
+    package init(term: Term, round: UInt64, declinesLeadership: Bool = false) {
         self.term = term
         self.round = round
+        self.declinesLeadership = declinesLeadership
     }
 }
 

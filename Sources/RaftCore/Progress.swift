@@ -38,6 +38,8 @@ struct Progress: Sendable {
     var connected: Bool
     /// When the last reply of the current term came.
     var lastHeard: Instant
+    /// By its last heartbeat reply.
+    var declinesLeadership = false
     /// The newest read round it has answered.
     var confirmedRound: UInt64 = 0
     /// When `match` last rose, something was first put in flight, or a lost message was last suspected.

@@ -59,6 +59,7 @@ extension Raft {
         guard reply.round <= reads.round, let position = hear(sender, now) else { return }
         guard reply.round > followers[position].confirmedRound else { return }
         followers[position].confirmedRound = reply.round
+        followers[position].declinesLeadership = reply.declinesLeadership
         serveReads(&effects)
     }
 

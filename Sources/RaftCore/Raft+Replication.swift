@@ -231,7 +231,8 @@ extension Raft {
     ) {
         guard followLeader(sender, now, &effects) else { return }
         advanceCommit(to: min(beat.commit, matchedIndex), &effects)
-        reply(.heartbeatReply(HeartbeatReply(term: term, round: beat.round)), to: sender, &effects)
+        let answer = HeartbeatReply(term: term, round: beat.round, declinesLeadership: declinesLeadership)
+        reply(.heartbeatReply(answer), to: sender, &effects)
         // The leader counts on entries that this process has not seen match: it restarted since, perhaps on an older
         // disk. Say so, or an idle leader would never send an append again.
         if beat.commit > matchedIndex && beat.commit > commitIndex {

@@ -63,7 +63,8 @@ struct Handover: Sendable {
 extension Raft {
     /// Ignored unless this replica leads: whoever asked learns of it by the role.
     mutating func transferLeadership(to target: NodeID?, _ now: Instant, _ effects: inout RaftEffects) {
-        guard role == .leader, let target = target ?? mostCaughtUpFollower(), followerPosition(target) != nil,
+        guard role == .leader, let target = target ?? mostCaughtUpFollower(),
+            let position = followerPosition(target), !followers[position].declinesLeadership,
             handover.transfer?.target != target
         else { return }
         handover.start(target, deadline: now + configuration.electionMax)
@@ -97,32 +98,44 @@ extension Raft {
         nextHeartbeat = now + Interval(nanoseconds: interval - now.nanoseconds % interval)
         beginRound(now, &effects)
         retryLostMessages(now)
-        considerPreferredLeader(now, &effects)
+        considerHandover(now, &effects)
     }
 
-    /// Leaders are spread over the nodes by handing each shard to its preferred leader, once that has kept up for a
-    /// while. Attempts are far apart, so that a node which cannot hold leadership does not make it wander.
-    private mutating func considerPreferredLeader(_ now: Instant, _ effects: inout RaftEffects) {
+    /// A leader that declines hands over as soon as somebody else is fit. Otherwise leaders are spread over the nodes by
+    /// handing each shard to its preferred leader, once that has kept up for a while. Attempts are far apart, so that
+    /// a node which cannot hold leadership does not make it wander.
+    private mutating func considerHandover(_ now: Instant, _ effects: inout RaftEffects) {
         let commitBefore = handover.lastCommit
         handover.lastCommit = commitIndex
-        guard let preferred = configuration.preferredLeader, handover.transfer == nil, isReadyLeader,
-            let position = followerPosition(preferred), followers[position].connected,
-            followers[position].state == .replicate, followers[position].match >= commitBefore,
-            now.since(followers[position].lastHeard) < configuration.electionMin
-        else {
+        guard handover.transfer == nil, isReadyLeader, let target = betterLeader(commitBefore, now) else {
             handover.preferredFitSince = nil
             return
         }
         let since = handover.preferredFitSince ?? now
         handover.preferredFitSince = since
-        guard now.since(since) >= configuration.electionMax * 3, handover.automaticAllowed(now) else { return }
+        guard declinesLeadership || now.since(since) >= configuration.electionMax * 3, handover.automaticAllowed(now)
+        else { return }
         handover.startedAutomatically(now)
-        transferLeadership(to: preferred, now, &effects)
+        transferLeadership(to: target, now, &effects)
+    }
+
+    private func betterLeader(_ commitBefore: LogIndex, _ now: Instant) -> NodeID? {
+        let isFit = { (follower: Progress) in
+            follower.connected && !follower.declinesLeadership && follower.state == .replicate
+                && follower.match >= commitBefore && now.since(follower.lastHeard) < configuration.electionMin
+        }
+        if let preferred = configuration.preferredLeader, let position = followerPosition(preferred),
+            isFit(followers[position])
+        {
+            return preferred
+        }
+        return declinesLeadership ? followers.first(where: isFit)?.id : nil
     }
 
     private func mostCaughtUpFollower() -> NodeID? {
         var best: Progress?
-        for follower in followers where follower.connected && follower.state != .snapshot {
+        for follower in followers
+        where follower.connected && follower.state != .snapshot && !follower.declinesLeadership {
             if let best, best.match >= follower.match { continue }
             best = follower
         }

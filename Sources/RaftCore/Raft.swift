@@ -57,6 +57,7 @@ package struct Raft: Sendable {
     var nextHeartbeat = Instant.zero
     var reads = ReadQueue()
     var handover = Handover()
+    var declinesLeadership = false
 
     /// `recovered` must have passed `RecoveredLog.validate()`.
     package init(configuration: RaftConfiguration, recovered: RecoveredLog, seed: UInt64, now: Instant) {
@@ -95,6 +96,7 @@ package struct Raft: Sendable {
         case .peerDisconnected(let peer): peerDisconnected(peer, clock)
         case .peerConnected(let peer): peerConnected(peer, clock)
         case .transferLeadership(let target): transferLeadership(to: target, clock, &effects)
+        case .declineLeadership(let declines): declinesLeadership = declines
         case .snapshotTaken(let snapshot): snapshotTaken(snapshot, &effects)
         case .snapshotChunkRead(let peer, let snapshot, let offset, let bytes, let checksum):
             let chunk = SnapshotChunk(

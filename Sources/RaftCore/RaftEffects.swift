@@ -31,6 +31,9 @@ package enum RaftInput: Sendable {
     case peerConnected(NodeID)
     /// Hand leadership to this voter, or to the most caught-up one.
     case transferLeadership(to: NodeID?)
+    /// Whether this replica had better not lead: a leader that declines hands over to a fit follower that does not,
+    /// and leadership is not transferred to one that does. It still stands for election when nobody leads.
+    case declineLeadership(Bool)
     /// A local snapshot of the state machine at this position is durable: earlier entries may go.
     case snapshotTaken(SnapshotMetadata)
     /// Answer to `effects.snapshotReads`. Empty bytes mean the file is gone: start over with the newest.

@@ -81,7 +81,9 @@ package struct Replica: Sendable {
             forgetReports(of: node)
             drive(.peerDisconnected(node), now, &effects)
         case .transferLeadership(let target): drive(.transferLeadership(to: target), now, &effects)
-        case .storageFull(let isFull): storageIsFull = isFull
+        case .storageFull(let isFull):
+            storageIsFull = isFull
+            drive(.declineLeadership(isFull), now, &effects)
         case .snapshotWanted: takeSnapshot(&effects)
         case .snapshotFailed: snapshotInProgress = false
         case .snapshotTaken(let metadata):

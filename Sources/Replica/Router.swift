@@ -48,7 +48,9 @@ package struct RouterEffects: Sendable {
 }
 
 /// Takes a node's requests to the leaders of their shards and brings back each answer exactly once. Retries carry the
-/// same `RequestID`, so they are harmless; the order in which one shard's requests were submitted is kept.
+/// same `RequestID`, so they are harmless. One shard's requests are sent in the order in which they were submitted, also
+/// to the next leader; only one that was lost on the way, and is sent again because no answer came, may arrive after
+/// later ones.
 package struct Router: Sendable {
     struct Pending: Sendable {
         var caller: CallerToken

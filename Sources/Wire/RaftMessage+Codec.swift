@@ -34,6 +34,7 @@ extension RaftMessage {
             writer.u8(Tag.heartbeatReply)
             writer.term(reply.term)
             writer.varint(reply.round)
+            writer.bool(reply.declinesLeadership)
         case .snapshotChunk(let chunk): chunk.encode(into: &writer)
         case .snapshotReply(let reply):
             writer.u8(Tag.snapshotReply)
@@ -60,7 +61,9 @@ extension RaftMessage {
             let term = try reader.term()
             self = .heartbeat(Heartbeat(term: term, commit: try reader.logIndex(), round: try reader.position("round")))
         case Tag.heartbeatReply:
-            self = .heartbeatReply(HeartbeatReply(term: try reader.term(), round: try reader.position("round")))
+            let term = try reader.term()
+            let round = try reader.position("round")
+            self = .heartbeatReply(HeartbeatReply(term: term, round: round, declinesLeadership: try reader.bool()))
         case Tag.snapshotChunk: self = .snapshotChunk(try SnapshotChunk(decoding: &reader))
         case Tag.snapshotReply:
             let term = try reader.term()

@@ -71,4 +71,36 @@ struct TransferTests {
         cluster.step(old, .transferLeadership(to: nil))
         #expect(cluster.run(limit: 100) { alive.raft!.isReadyLeader })
     }
+
+    @Test("A leader that declines hands over to a follower that does not, and nobody hands back to it")
+    func declines() {
+        let cluster = TestCluster()
+        #expect(cluster.run { cluster.converged })
+        let full = cluster.leader!
+        let others = cluster.nodes.filter { $0 !== full }
+        cluster.step(others[0], .declineLeadership(true))
+        cluster.run(milliseconds: 200)
+        cluster.step(full, .declineLeadership(true))
+        #expect(cluster.run { others[1].raft!.isReadyLeader }, "the one that does not decline")
+        cluster.step(others[1], .transferLeadership(to: full.id))
+        cluster.run(milliseconds: 400)
+        #expect(cluster.leader === others[1] && !others[1].raft!.isTransferring)
+        cluster.step(full, .declineLeadership(false))
+        cluster.run(milliseconds: 200)
+        cluster.step(others[1], .transferLeadership(to: full.id))
+        #expect(cluster.run { full.raft!.isReadyLeader }, "it has room again")
+        #expect(cluster.violations.isEmpty)
+    }
+
+    @Test("When all decline the leader stays: a full cluster does not pass leadership round")
+    func allDecline() {
+        let cluster = TestCluster()
+        #expect(cluster.run { cluster.converged })
+        let old = cluster.leader!
+        for node in cluster.nodes where node !== old { cluster.step(node, .declineLeadership(true)) }
+        cluster.run(milliseconds: 200)
+        cluster.step(old, .declineLeadership(true))
+        cluster.run(milliseconds: 2_000)
+        #expect(cluster.leader === old && old.raft!.term == Term(1))
+    }
 }

@@ -34,6 +34,7 @@ enum Samples {
             AppendReply(term: Term(9), accepted: false, index: LogIndex(7), hintIndex: LogIndex(5), hintTerm: Term(1))),
         .heartbeat(Heartbeat(term: Term(9), commit: LogIndex(7), round: 1 << 50)),
         .heartbeatReply(HeartbeatReply(term: Term(9), round: 300)),
+        .heartbeatReply(HeartbeatReply(term: Term(9), round: 301, declinesLeadership: true)),
         .snapshotChunk(
             SnapshotChunk(
                 term: Term(9), snapshot: metadata, offset: 100, bytes: Array(0...255),
