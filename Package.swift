@@ -221,7 +221,7 @@ let package = Package(
         .testTarget(name: "SimulationTests", dependencies: ["Simulator", "syncline-sim"], swiftSettings: common),
         .testTarget(
             name: "ClusterTests",
-            dependencies: ["FaultProxy", nioCore, nioPosix],
+            dependencies: ["FaultProxy", "Wire", "Primitives", nioCore, nioPosix],
             exclude: ["python"],
             swiftSettings: common
         ),

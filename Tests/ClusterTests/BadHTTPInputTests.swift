@@ -71,7 +71,28 @@ extension RealProcesses {
             }
         }
 
-        @Test("a held lock is a 409 with its holders, a deadlock one with its cycle")
+        @Test("a deadlock is a 409 with its cycle; the other request goes on")
+        func deadlock() throws {
+            try withCluster { cluster in
+                let waiter = try LockClient(cluster.nodes[0])
+                let first = try waiter.openSession()
+                let second = try LockClient(cluster.nodes[1]).openSession()
+                _ = try waiter.acquire("a", session: first)
+                _ = try LockClient(cluster.nodes[1]).acquire("b", session: second)
+                try waiter.connection.send(["LOCK.ACQUIRE", "b", "SESSION", first, "WAIT", "FOREVER"])
+                let body = "{\"session\": \"\(second)\", \"wait_ms\": 5000}"
+                try eventually("the first request stands in line") {
+                    try cluster.nodes[1].http("GET", "/v1/locks/b").text.contains(first)
+                }
+                let answer = try cluster.nodes[1].http("POST", "/v1/locks/a/acquire", body: body)
+                #expect(answer.status == 409 && answer.code == "deadlock" && answer.isProblem, "\(answer.text)")
+                #expect(answer.text.contains(first) && answer.text.contains(second), "\(answer.text)")
+                _ = try cluster.nodes[2].http("DELETE", "/v1/sessions/\(second)")
+                #expect(try waiter.connection.reply(within: .seconds(10)).integer != nil)
+            }
+        }
+
+        @Test("a held lock is a 409 with its holders")
         func conflicts() throws {
             try withCluster { cluster in
                 let held = try HeldLocks(cluster.nodes[0], count: 1, prefix: "taken")

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import Primitives
 import Testing
+import Wire
 
 extension RealProcesses {
     @Suite("Bad input on the Redis port", .serialized)
@@ -142,6 +144,36 @@ extension RealProcesses {
                 #expect(node.isReady)
                 try held.verify(on: cluster.nodes)
                 try cluster.waitUntilEqual()
+            }
+        }
+
+        @Test("a peer that speaks no version of ours is told which there are, and kept out")
+        func strangeVersion() throws {
+            let id = "000000000000000000000000000000aa"
+            try withCluster(settings: ["--cluster-id", id]) { cluster in
+                let (node, other) = (cluster.nodes[0], cluster.nodes[1])
+                let hello = Hello(
+                    minVersion: HandshakePolicy.maxVersion + 1,
+                    maxVersion: HandshakePolicy.maxVersion + 7,
+                    clusterID: [UInt8](repeating: 0, count: 15) + [0xaa],
+                    nodeName: other.name,
+                    incarnation: 1_000,
+                    clientAddress: "127.0.0.1:1",
+                    httpAddress: "127.0.0.1:2",
+                    shardCount: 16
+                )
+                var frame = ByteWriter()
+                try Handshake.encode(hello, into: &frame)
+                let socket = try TCPSocket(host: node.host, port: node.peerPort)
+                try socket.send(frame.bytes)
+                let answer = try socket.receiveToEnd(within: .seconds(10))
+                let header = try #require(try PeerFrame.header(answer))
+                let body = answer.dropFirst(FrameHeader.byteCount).prefix(header.bodyBytes)
+                let reply = try Handshake.decodeReply(header, body: Array(body))
+                let own = (min: HandshakePolicy.minVersion, max: HandshakePolicy.maxVersion)
+                #expect(reply == .refused(.wrongVersion(min: own.min, max: own.max)))
+                try eventually("the node says so") { node.log.contains("no common protocol version") }
+                for member in cluster.nodes { #expect(member.isReady) }
             }
         }
 

@@ -78,6 +78,30 @@ extension RealProcesses {
             return variables
         }
 
+        @Test("a signal ends a syncline lock that still waits, and its place in the line goes with it")
+        func lockInterrupted() throws {
+            try withCluster { cluster in
+                let folder = try TemporaryDirectory()
+                let client = try LockClient(cluster.nodes[0])
+                let session = try client.openSession()
+                _ = try client.acquire("job", session: session)
+                let tool = try ChildProcess(
+                    [Installation.binary, "lock", "job", "--wait", "60s"] + endpoints(cluster) + ["--", "true"],
+                    outputPath: folder.path + "/output"
+                )
+                let waiters = "\"waiters\":[]"
+                try eventually("it stands in line") {
+                    let text = try cluster.nodes[1].http("GET", "/v1/locks/job").text
+                    return text.contains(session) && !text.contains(waiters)
+                }
+                tool.signal(SIGTERM)
+                #expect(try tool.wait() == .exited(128 + SIGTERM), "\(tool.output)")
+                try eventually("its place is free") {
+                    try cluster.nodes[1].http("GET", "/v1/locks/job").text.contains(waiters)
+                }
+            }
+        }
+
         @Test("with the cluster gone, syncline lock ends its command before the session can expire")
         func lockKillsInTime() throws {
             try withCluster { cluster in

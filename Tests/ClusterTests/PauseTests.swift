@@ -77,6 +77,10 @@ extension RealProcesses {
                     try client.acquire("unreachable", session: session)
                 }
                 #expect(["UNKNOWN", "UNAVAILABLE", "NOTDONE"].contains(refusal?.code ?? ""), "\(refusal?.text ?? "")")
+                let body = "{\"session\": \"\(session)\"}"
+                let answer = try asked.http("POST", "/v1/locks/unreachable/acquire", body: body)
+                #expect(answer.status == 504 && answer.isProblem, "\(answer.status) \(answer.text)")
+                #expect(answer.text.contains("\"outcome\":\"unknown\""), "\(answer.text)")
                 // Liveness never asks for a quorum; readiness does.
                 #expect(try asked.http("GET", "/livez").status == 200)
                 try eventually("\(asked.name) is not ready") { try asked.http("GET", "/readyz").status == 503 }

@@ -227,6 +227,34 @@ struct HTTPTests {
         }
     }
 
+    @Test("a request that does not arrive in time ends its connection, however it trickles; a wait does not")
+    func slowRequests() async throws {
+        let limit = TimeAmount.milliseconds(300)
+        let configuration = HTTPConfiguration(port: 0, idleTimeout: limit, requestTimeout: limit)
+        let ports = try await LoopPorts()
+        try await withServer(configuration, ports: ports) { port in
+            let waiting = try await RawConnection(port: port)
+            let body = #"{"session": "s", "wait_ms": "forever"}"#
+            let head = "POST /v1/locks/a/acquire HTTP/1.1\r\nHost: x\r\nContent-Length: \(body.utf8.count)\r\n\r\n"
+            try await waiting.send(head + body)
+            try await ports.until { $0.submitted.count == 1 }
+
+            for (start, more) in [("", ""), ("GET / HTTP/1.1\r\nX: ", "x"), (head, "x")] {
+                let connection = try await RawConnection(port: port)
+                try await connection.send(start)
+                let channel = connection.channel
+                let trickle = channel.eventLoop.scheduleRepeatedTask(
+                    initialDelay: .milliseconds(30),
+                    delay: .milliseconds(30)
+                ) { _ in channel.writeAndFlush(ByteBuffer(string: more), promise: nil) }
+                _ = try await connection.untilClosed()
+                trickle.cancel()
+            }
+            #expect(try await ports.with { $0.cancelled.isEmpty }, "the wait outlived three limits")
+            await waiting.close()
+        }
+    }
+
     @Test("the node tells about itself")
     func node() async throws {
         try await withServer(

@@ -12,7 +12,7 @@ package struct HTTPConfiguration: Sendable {
     package var headerBytes: Int
     package var headerCount: Int
     package var maximumConnections: Int
-    /// A connection without a request is closed after this.
+    /// A connection is closed when this long after its opening or its last answer no whole request head has come.
     package var idleTimeout: TimeAmount
     /// A request must arrive whole within this of its first line.
     package var requestTimeout: TimeAmount

@@ -19,18 +19,26 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
 
     let signal = DisconnectSignal()
     private let observer: any GatewayObserver
+    private let idleTimeout: TimeAmount
     private let requestTimeout: TimeAmount
     private var isReceiving = false
+    /// Requests of which the head has come and the answer has not ended.
+    private var outstanding = 0
     private var isAnswering = false
     private var closesAfterAnswer = false
+    /// Of the next head while nothing is outstanding, of the rest of a request after its head.
     private var deadline: Scheduled<Void>?
 
-    init(observer: any GatewayObserver, requestTimeout: TimeAmount) {
+    init(observer: any GatewayObserver, idleTimeout: TimeAmount, requestTimeout: TimeAmount) {
         self.observer = observer
+        self.idleTimeout = idleTimeout
         self.requestTimeout = requestTimeout
     }
 
-    func handlerAdded(context: ChannelHandlerContext) { observer.connectionOpened(.http) }
+    func handlerAdded(context: ChannelHandlerContext) {
+        observer.connectionOpened(.http)
+        expect(within: idleTimeout, context)
+    }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         observer.connectionClosed(.http)
@@ -52,7 +60,11 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
-        case .head: isReceiving = true
+        case .head:
+            isReceiving = true
+            outstanding += 1
+            deadline?.cancel()
+            deadline = nil
         case .body: break
         case .end:
             isReceiving = false
@@ -63,11 +75,15 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        if isReceiving, deadline == nil {
-            let channel = context.channel
-            deadline = context.eventLoop.scheduleTask(in: requestTimeout) { channel.close(promise: nil) }
-        }
+        if isReceiving, deadline == nil { expect(within: requestTimeout, context) }
         context.fireChannelReadComplete()
+    }
+
+    /// A client that sends a byte now and then is no better than one that sends none.
+    private func expect(within limit: TimeAmount, _ context: ChannelHandlerContext) {
+        let channel = context.channel
+        deadline?.cancel()
+        deadline = context.eventLoop.scheduleTask(in: limit) { channel.close(promise: nil) }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -105,6 +121,8 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
         case .body: context.write(data, promise: promise)
         case .end:
             isAnswering = false
+            outstanding -= 1
+            if outstanding == 0 { expect(within: idleTimeout, context) }
             guard closesAfterAnswer else { return context.write(data, promise: promise) }
             let channel = context.channel
             // Only our side at first: closing with input unread would reset the connection and lose the answer.

@@ -43,9 +43,12 @@ package struct HTTPGateway: Sendable {
         let server = HTTPServerBuilder.http1(
             configuration: .init(
                 additionalChannelHandlers: [
-                    HTTPConnectionHandler(observer: observer, requestTimeout: configuration.requestTimeout)
+                    HTTPConnectionHandler(
+                        observer: observer,
+                        idleTimeout: configuration.idleTimeout,
+                        requestTimeout: configuration.requestTimeout
+                    )
                 ],
-                idleTimeout: configuration.idleTimeout,
                 httpDecoderConfiguration: .init(
                     maxHeaderFieldSize: configuration.headerBytes,
                     maxHeaderListSize: configuration.headerBytes,
