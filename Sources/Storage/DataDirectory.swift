@@ -30,7 +30,10 @@ package final class DataDirectory: Sendable {
     ///   - clusterID: sixteen bytes; nil takes what is on disk, or random ones for a new directory.
     ///   - shardCount: of the cluster; cannot change later.
     package static func open(
-        path: String, nodeName: String, clusterID: [UInt8]? = nil, shardCount: UInt32,
+        path: String,
+        nodeName: String,
+        clusterID: [UInt8]? = nil,
+        shardCount: UInt32,
         calls: FileSystemCalls = .system
     ) throws(StorageError) -> DataDirectory {
         invariant(clusterID.map { $0.count == 16 } ?? true, "a cluster id has sixteen bytes")
@@ -47,8 +50,12 @@ package final class DataDirectory: Sendable {
             try identity.expect(nodeName, clusterID, shardCount, path: identityPath)
         } else {
             identity = NodeIdentity(
-                clusterID: clusterID ?? randomBytes(16), nodeName: nodeName, shardCount: shardCount, incarnation: 0,
-                hasLog: false)
+                clusterID: clusterID ?? randomBytes(16),
+                nodeName: nodeName,
+                shardCount: shardCount,
+                incarnation: 0,
+                hasLog: false
+            )
         }
         identity.incarnation &+= 1
         let bytes = identity.encoded()
@@ -106,18 +113,29 @@ package final class DataDirectory: Sendable {
 
 extension NodeIdentity {
     fileprivate func expect(
-        _ givenName: String, _ givenCluster: [UInt8]?, _ givenShards: UInt32, path: String
+        _ givenName: String,
+        _ givenCluster: [UInt8]?,
+        _ givenShards: UInt32,
+        path: String
     ) throws(StorageError) {
         guard nodeName == givenName else {
             throw .wrongIdentity(path: path, what: "node", onDisk: nodeName, given: givenName)
         }
         if let givenCluster, givenCluster != clusterID {
             throw .wrongIdentity(
-                path: path, what: "cluster", onDisk: Self.hex(clusterID), given: Self.hex(givenCluster))
+                path: path,
+                what: "cluster",
+                onDisk: Self.hex(clusterID),
+                given: Self.hex(givenCluster)
+            )
         }
         guard shardCount == givenShards else {
             throw .wrongIdentity(
-                path: path, what: "a cluster with shard count", onDisk: "\(shardCount)", given: "\(givenShards)")
+                path: path,
+                what: "a cluster with shard count",
+                onDisk: "\(shardCount)",
+                given: "\(givenShards)"
+            )
         }
     }
 }

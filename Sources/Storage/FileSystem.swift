@@ -19,7 +19,8 @@ package struct FileSystemCalls: Sendable {
         fdatasync: { Glibc.fdatasync($0) },
         fsync: { Glibc.fsync($0) },
         fallocate: { Glibc.posix_fallocate($0, 0, off_t($1)) },
-        rename: { Glibc.rename($0, $1) })
+        rename: { Glibc.rename($0, $1) }
+    )
 }
 
 /// An open file; closed when it goes out of scope.

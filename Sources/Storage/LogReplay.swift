@@ -61,7 +61,9 @@ struct LogReplay: Sendable {
                 return .failure(
                     Problem(
                         shard: id,
-                        reason: "shard \(id) has a snapshot up to \(shard.floor) and entries only from \(first.index)"))
+                        reason: "shard \(id) has a snapshot up to \(shard.floor) and entries only from \(first.index)"
+                    )
+                )
             }
             if shard.keepAbove != nil, shard.entries.last?.index ?? .zero < shard.snapshot?.index ?? .zero {
                 return .failure(Problem(shard: id, reason: "shard \(id) has no entries up to its snapshot"))

@@ -164,7 +164,8 @@ package final class LogWriterThread: Sendable {
     }
 
     private static func write(
-        _ writes: some Sequence<ShardPersist>, to log: WriteAheadLog
+        _ writes: some Sequence<ShardPersist>,
+        to log: WriteAheadLog
     ) -> Result<Void, StorageError> {
         do throws(StorageError) {
             for write in writes { try log.append(shard: write.shard, write.operations) }

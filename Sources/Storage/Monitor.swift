@@ -61,7 +61,9 @@ final class Monitor<State: Sendable>: @unchecked Sendable {
             if let result = body(&state) { return result }
             if let deadline {
                 var time = timespec(
-                    tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
+                    tv_sec: Int(deadline / 1_000_000_000),
+                    tv_nsec: Int(deadline % 1_000_000_000)
+                )
                 if pthread_cond_timedwait(changed, mutex, &time) == ETIMEDOUT { return body(&state) }
             } else {
                 pthread_cond_wait(changed, mutex)

@@ -15,7 +15,8 @@ package struct NodeStorage: ~Copyable {
     /// Reads the log, then each shard's snapshot. When the newest snapshot of a shard is damaged an older one is taken,
     /// if the log still holds every entry after it.
     package static func open(
-        _ directory: DataDirectory, settings: LogSettings = LogSettings()
+        _ directory: DataDirectory,
+        settings: LogSettings = LogSettings()
     ) throws(StorageError) -> NodeStorage {
         let (log, recovery) = try WriteAheadLog.open(directory, settings: settings)
         let snapshots = SnapshotDirectory(directory)
@@ -30,11 +31,18 @@ package struct NodeStorage: ~Copyable {
             throw error
         }
         return NodeStorage(
-            log: log, snapshots: snapshots, shards: shards, tornTail: recovery.tornTail, warnings: warnings)
+            log: log,
+            snapshots: snapshots,
+            shards: shards,
+            tornTail: recovery.tornTail,
+            warnings: warnings
+        )
     }
 
     private static func load(
-        _ recovered: RecoveredShard, _ log: WriteAheadLog, _ snapshots: SnapshotDirectory,
+        _ recovered: RecoveredShard,
+        _ log: WriteAheadLog,
+        _ snapshots: SnapshotDirectory,
         _ warnings: inout [StorageError]
     ) throws(StorageError) -> RecoveredShard {
         guard let newest = recovered.log.snapshot else { return recovered }

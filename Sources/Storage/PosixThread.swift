@@ -15,11 +15,14 @@ struct PosixThread: Sendable {
         var id = pthread_t()
         let body = Unmanaged.passRetained(Body(run))
         let status = pthread_create(
-            &id, nil,
+            &id,
+            nil,
             { argument in
                 if let argument { Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run() }
                 return nil
-            }, body.toOpaque())
+            },
+            body.toOpaque()
+        )
         invariant(status == 0, "a thread could not be started: \(FileFailure.text(of: status))")
         self.id = id
     }

@@ -36,13 +36,20 @@ enum SegmentFile {
     /// Writes the header and checkpoint, and only when they are durable gives the file its name: a segment that has
     /// its name is complete up to its first batch, and everything in the segments before it is durable.
     static func activate(
-        _ prepared: (path: String, bytes: Int), number: UInt64, firstSequence: UInt64, checkpoint: LogRecord,
+        _ prepared: (path: String, bytes: Int),
+        number: UInt64,
+        firstSequence: UInt64,
+        checkpoint: LogRecord,
         in directory: DataDirectory
     ) throws(FileFailure) -> LogPosition {
         let identity = directory.identity
         let header = SegmentHeader(
-            number: number, firstSequence: firstSequence, node: identity.node, clusterID: identity.clusterID,
-            salt: randomBytes(8).reduce(0) { $0 << 8 | UInt64($1) })
+            number: number,
+            firstSequence: firstSequence,
+            node: identity.node,
+            clusterID: identity.clusterID,
+            salt: randomBytes(8).reduce(0) { $0 << 8 | UInt64($1) }
+        )
         var writer = ByteWriter(capacity: 4096)
         writer.raw(header.encoded())
         do throws(WireError) {
@@ -55,7 +62,11 @@ enum SegmentFile {
         try file.syncData()
         try file.renameDurably(to: path(number, in: directory))
         return LogPosition(
-            file: file, header: header, capacity: prepared.bytes, offset: writer.count,
-            nextSequence: firstSequence + 1)
+            file: file,
+            header: header,
+            capacity: prepared.bytes,
+            offset: writer.count,
+            nextSequence: firstSequence + 1
+        )
     }
 }

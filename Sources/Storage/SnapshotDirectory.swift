@@ -46,7 +46,10 @@ package struct SnapshotDirectory: Sendable {
     ///
     /// - Throws: `.damagedSnapshot` when the bytes on disk are not those that were written.
     package func readChunk(
-        _ shard: ShardID, _ metadata: SnapshotMetadata, offset: UInt64, limit: Int
+        _ shard: ShardID,
+        _ metadata: SnapshotMetadata,
+        offset: UInt64,
+        limit: Int
     ) throws(StorageError) -> (bytes: [UInt8], checksum: UInt32) {
         guard offset < metadata.size, limit > 0 else { return ([], 0) }
         let path = file(shard, metadata)
@@ -63,7 +66,8 @@ package struct SnapshotDirectory: Sendable {
             covering = try file.read(chunkEnd - chunkStart, at: SnapshotFile.headerBytes + chunkStart)
             table = try file.read(
                 SnapshotFile.tableBytes(size: chunkEnd - chunkStart),
-                at: SnapshotFile.headerBytes + Int(metadata.size) + 4 * firstChunk)
+                at: SnapshotFile.headerBytes + Int(metadata.size) + 4 * firstChunk
+            )
         } catch {
             if error.code == ENOENT { return ([], 0) }
             throw .io(error)
@@ -164,7 +168,9 @@ package struct SnapshotDirectory: Sendable {
         try io { () throws(FileFailure) in
             let file = try File(path, O_RDWR, calls: files.calls)
             try file.write(
-                SnapshotFile.table(received, from: SnapshotFile.headerBytes), at: received.count)
+                SnapshotFile.table(received, from: SnapshotFile.headerBytes),
+                at: received.count
+            )
             try file.sync()
             try files.renameDurably(path, to: self.file(shard, metadata))
         }

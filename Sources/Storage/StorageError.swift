@@ -1,6 +1,6 @@
+import Glibc
 // SPDX-License-Identifier: Apache-2.0
 package import Primitives
-import Glibc
 
 /// A system call that failed.
 package struct FileFailure: Equatable, Sendable, CustomStringConvertible {

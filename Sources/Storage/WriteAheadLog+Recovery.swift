@@ -24,11 +24,16 @@ extension WriteAheadLog {
     /// - Throws: `.damaged` when bytes that were durable are not valid, `.logMissing` when there must be a log and is
     ///   none; the files are then untouched.
     package static func open(
-        _ directory: DataDirectory, settings: LogSettings = LogSettings()
+        _ directory: DataDirectory,
+        settings: LogSettings = LogSettings()
     ) throws(StorageError) -> (log: WriteAheadLog, recovery: LogRecovery) {
         let board = LogStatusBoard()
         let preparer = SegmentPreparer(
-            directory: directory.logPath, settings: settings, files: directory.files, board: board)
+            directory: directory.logPath,
+            settings: settings,
+            files: directory.files,
+            board: board
+        )
         var scan = try LogScan.run(directory, LogReplay())
         guard let last = scan.last else {
             return try create(directory, settings, board, preparer)
@@ -38,8 +43,13 @@ extension WriteAheadLog {
         try preparer.start()
         scan.recovery.tornTail = last.tornTail
         let log = WriteAheadLog(
-            directory: directory, settings: settings, board: board, preparer: preparer, position: position,
-            tracker: scan.tracker)
+            directory: directory,
+            settings: settings,
+            board: board,
+            preparer: preparer,
+            position: position,
+            tracker: scan.tracker
+        )
         preparer.request()
         return (log, scan.recovery)
     }
@@ -53,7 +63,10 @@ extension WriteAheadLog {
     }
 
     private static func create(
-        _ directory: DataDirectory, _ settings: LogSettings, _ board: LogStatusBoard, _ preparer: SegmentPreparer
+        _ directory: DataDirectory,
+        _ settings: LogSettings,
+        _ board: LogStatusBoard,
+        _ preparer: SegmentPreparer
     ) throws(StorageError) -> (log: WriteAheadLog, recovery: LogRecovery) {
         guard !directory.identity.hasLog else { throw .logMissing(path: directory.logPath) }
         try preparer.start()
@@ -70,8 +83,13 @@ extension WriteAheadLog {
         var tracker = LogTracker()
         tracker.beginSegment(1)
         let log = WriteAheadLog(
-            directory: directory, settings: settings, board: board, preparer: preparer, position: position,
-            tracker: tracker)
+            directory: directory,
+            settings: settings,
+            board: board,
+            preparer: preparer,
+            position: position,
+            tracker: tracker
+        )
         preparer.request()
         return (log, LogRecovery(shards: [], tornTail: nil, segments: 1, records: 1))
     }
@@ -119,8 +137,10 @@ struct LogScan {
         let numbers = names.compactMap(SegmentFile.number(ofName:)).sorted()
         for (earlier, later) in zip(numbers, numbers.dropFirst()) where later != earlier + 1 {
             throw .damaged(
-                path: SegmentFile.path(earlier + 1, in: directory), offset: 0,
-                reason: "this segment is missing between \(earlier) and \(later)")
+                path: SegmentFile.path(earlier + 1, in: directory),
+                offset: 0,
+                reason: "this segment is missing between \(earlier) and \(later)"
+            )
         }
         return numbers
     }
@@ -139,31 +159,45 @@ struct LogScan {
         let tail = reader.tail()
         if case .damaged(let later) = tail {
             throw .damaged(
-                path: path, offset: reader.offset,
-                reason: "record \(reader.nextSequence) is not valid, but \(later), written after it was durable, is")
+                path: path,
+                offset: reader.offset,
+                reason: "record \(reader.nextSequence) is not valid, but \(later), written after it was durable, is"
+            )
         }
         guard reader.nextSequence > reader.header.firstSequence else {
             throw .damaged(path: path, offset: reader.offset, reason: "the segment's first record is not valid")
         }
         if !isLast, tail != .clean {
             throw .damaged(
-                path: path, offset: reader.offset,
-                reason: "record \(reader.nextSequence) is not valid, but a later segment exists")
+                path: path,
+                offset: reader.offset,
+                reason: "record \(reader.nextSequence) is not valid, but a later segment exists"
+            )
         }
         last = End(
-            path: path, header: reader.header, fileBytes: bytes.count, offset: reader.offset,
-            nextSequence: reader.nextSequence, tail: tail)
+            path: path,
+            header: reader.header,
+            fileBytes: bytes.count,
+            offset: reader.offset,
+            nextSequence: reader.nextSequence,
+            tail: tail
+        )
     }
 
     private func open(
-        _ bytes: [UInt8], _ path: String, _ number: UInt64, _ directory: DataDirectory
+        _ bytes: [UInt8],
+        _ path: String,
+        _ number: UInt64,
+        _ directory: DataDirectory
     ) throws(StorageError) -> LogSegmentReader {
         let reader: LogSegmentReader
         do throws(WireError) {
             reader = try LogSegmentReader(bytes)
         } catch .newerFormat(let what, let version, let supported) {
             throw .newerFormat(
-                path: path, detail: "\(what) format \(version), this server reads up to \(supported)")
+                path: path,
+                detail: "\(what) format \(version), this server reads up to \(supported)"
+            )
         } catch {
             throw .damaged(path: path, offset: 0, reason: "\(error)")
         }
@@ -176,9 +210,11 @@ struct LogScan {
         }
         if let last, reader.header.firstSequence != last.nextSequence {
             throw .damaged(
-                path: last.path, offset: last.offset,
+                path: last.path,
+                offset: last.offset,
                 reason: "it ends before record \(last.nextSequence); the next segment begins at "
-                    + "\(reader.header.firstSequence)")
+                    + "\(reader.header.firstSequence)"
+            )
         }
         return reader
     }
@@ -188,7 +224,9 @@ struct LogScan {
             return try reader.next()
         } catch {
             throw .newerFormat(
-                path: path, detail: "record \(reader.nextSequence) at byte \(reader.offset) is unknown: \(error)")
+                path: path,
+                detail: "record \(reader.nextSequence) at byte \(reader.offset) is unknown: \(error)"
+            )
         }
     }
 }
@@ -204,7 +242,12 @@ extension LogScan.End {
             try file.syncData()
             try directory.files.syncDirectory(directory.logPath)
             return LogPosition(
-                file: file, header: header, capacity: fileBytes, offset: offset, nextSequence: nextSequence)
+                file: file,
+                header: header,
+                capacity: fileBytes,
+                offset: offset,
+                nextSequence: nextSequence
+            )
         }
     }
 }

@@ -37,8 +37,12 @@ package final class WriteAheadLog {
     private var failure: StorageError?
 
     init(
-        directory: DataDirectory, settings: LogSettings, board: LogStatusBoard, preparer: SegmentPreparer,
-        position: consuming LogPosition, tracker: LogTracker
+        directory: DataDirectory,
+        settings: LogSettings,
+        board: LogStatusBoard,
+        preparer: SegmentPreparer,
+        position: consuming LogPosition,
+        tracker: LogTracker
     ) {
         self.directory = directory
         self.settings = settings
@@ -210,7 +214,12 @@ package final class WriteAheadLog {
         let number = tracker.lastNumber + 1
         do throws(FileFailure) {
             let next = try SegmentFile.activate(
-                prepared, number: number, firstSequence: nextSequence, checkpoint: checkpoint, in: directory)
+                prepared,
+                number: number,
+                firstSequence: nextSequence,
+                checkpoint: checkpoint,
+                in: directory
+            )
             capacity = next.capacity
             offset = next.offset
             framer = LogRecordFramer(next.header)

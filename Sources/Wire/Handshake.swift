@@ -18,8 +18,13 @@ package struct Hello: Equatable, Sendable {
     package var shardCount: UInt32
 
     package init(
-        minVersion: UInt16 = HandshakePolicy.minVersion, maxVersion: UInt16 = HandshakePolicy.maxVersion,
-        clusterID: [UInt8], nodeName: String, incarnation: UInt64, clientAddress: String, httpAddress: String,
+        minVersion: UInt16 = HandshakePolicy.minVersion,
+        maxVersion: UInt16 = HandshakePolicy.maxVersion,
+        clusterID: [UInt8],
+        nodeName: String,
+        incarnation: UInt64,
+        clientAddress: String,
+        httpAddress: String,
         shardCount: UInt32
     ) {
         self.minVersion = minVersion
@@ -152,9 +157,15 @@ extension Hello {
         let clientAddress = try reader.text(limit: Handshake.maxNameBytes, "client address")
         let httpAddress = try reader.text(limit: Handshake.maxNameBytes, "http address")
         self.init(
-            minVersion: minVersion, maxVersion: maxVersion, clusterID: clusterID, nodeName: name,
-            incarnation: incarnation, clientAddress: clientAddress, httpAddress: httpAddress,
-            shardCount: try reader.u32())
+            minVersion: minVersion,
+            maxVersion: maxVersion,
+            clusterID: clusterID,
+            nodeName: name,
+            incarnation: incarnation,
+            clientAddress: clientAddress,
+            httpAddress: httpAddress,
+            shardCount: try reader.u32()
+        )
     }
 }
 

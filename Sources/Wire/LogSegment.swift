@@ -72,7 +72,10 @@ package struct SegmentHeader: Equatable, Sendable {
             }
         } catch .unknownTag(_, let version) {
             throw .newerFormat(
-                what: "log segment", version: UInt32(truncatingIfNeeded: version), supported: Self.version)
+                what: "log segment",
+                version: UInt32(truncatingIfNeeded: version),
+                supported: Self.version
+            )
         } catch {
             throw .badSegmentHeader("\(error)")
         }
@@ -110,7 +113,10 @@ package struct LogRecordFramer: Sendable {
 
     /// Appends one record.
     package func append(
-        _ record: LogRecord, sequence: UInt64, placeInBatch: UInt32, to writer: inout ByteWriter
+        _ record: LogRecord,
+        sequence: UInt64,
+        placeInBatch: UInt32,
+        to writer: inout ByteWriter
     ) throws(WireError) {
         let start = writer.count
         writer.u32(0)

@@ -34,7 +34,9 @@ package enum PeerFrame {
     /// - Throws: `WireError.frameTooLarge` when one message alone exceeds `maxFrameBytes`; `writer` then ends before
     ///   the frame that would have held it.
     package static func encode(
-        _ messages: [PeerMessage], into writer: inout ByteWriter, maxFrameBytes: Int = defaultMaxFrameBytes
+        _ messages: [PeerMessage],
+        into writer: inout ByteWriter,
+        maxFrameBytes: Int = defaultMaxFrameBytes
     ) throws(WireError) {
         var next = messages.startIndex
         while next < messages.endIndex {
@@ -56,7 +58,9 @@ package enum PeerFrame {
 
     /// Reads a header at `offset`; nil while fewer than nine bytes are there.
     package static func header(
-        _ bytes: [UInt8], at offset: Int = 0, maxFrameBytes: Int = defaultMaxFrameBytes
+        _ bytes: [UInt8],
+        at offset: Int = 0,
+        maxFrameBytes: Int = defaultMaxFrameBytes
     ) throws(WireError) -> FrameHeader? {
         guard offset >= 0, bytes.count >= offset, bytes.count - offset >= FrameHeader.byteCount else { return nil }
         let length: UInt32
@@ -102,7 +106,10 @@ package enum PeerFrame {
 
     /// Fills in the header of the frame that began at `start`; takes the frame back when it is too large.
     static func finish(
-        _ type: FrameType, _ start: Int, into writer: inout ByteWriter, maxFrameBytes: Int
+        _ type: FrameType,
+        _ start: Int,
+        into writer: inout ByteWriter,
+        maxFrameBytes: Int
     ) throws(WireError) {
         let length = writer.count - start - FrameHeader.byteCount
         guard length <= maxFrameBytes, length <= Int(UInt32.max) else {

@@ -70,7 +70,8 @@ extension RaftMessage {
             let index = try reader.logIndex()
             let next = try reader.position("snapshot offset")
             self = .snapshotReply(
-                SnapshotReply(term: term, index: index, nextOffset: next, installed: try reader.bool()))
+                SnapshotReply(term: term, index: index, nextOffset: next, installed: try reader.bool())
+            )
         case Tag.timeoutNow: self = .timeoutNow(term: try reader.term())
         default: throw .unknownTag(what: "raft message", value: UInt64(tag))
         }
@@ -126,7 +127,12 @@ extension AppendRequest {
             throw .invalidValue(what: "first entry of an append")
         }
         self.init(
-            term: term, previousIndex: previousIndex, previousTerm: previousTerm, entries: entries, commit: commit)
+            term: term,
+            previousIndex: previousIndex,
+            previousTerm: previousTerm,
+            entries: entries,
+            commit: commit
+        )
     }
 }
 

@@ -12,14 +12,17 @@ import Testing
         }
     }
 
-    @Test("the vectors of RFC 3720 appendix B.4", arguments: [
-        (Array(repeating: 0, count: 32), 0x8a91_36aa),
-        (Array(repeating: 0xff, count: 32), 0x62a8_ab43),
-        (Array(0..<32), 0x46dd_794e),
-        (Array((0..<32).reversed()), 0x113f_db5c),
-        (Array("123456789".utf8), 0xe306_9283),
-        ([], 0),
-    ] as [([UInt8], UInt32)])
+    @Test(
+        "the vectors of RFC 3720 appendix B.4",
+        arguments: [
+            (Array(repeating: 0, count: 32), 0x8a91_36aa),
+            (Array(repeating: 0xff, count: 32), 0x62a8_ab43),
+            (Array(0..<32), 0x46dd_794e),
+            (Array((0..<32).reversed()), 0x113f_db5c),
+            (Array("123456789".utf8), 0xe306_9283),
+            ([], 0),
+        ] as [([UInt8], UInt32)]
+    )
     func vectors(bytes: [UInt8], expected: UInt32) {
         let found = both(bytes)
         #expect(found.fast == expected)

@@ -25,7 +25,9 @@ import Testing
     }
 
     private func start(
-        _ reports: Reports, settings: LogSettings = .small(), calls: FileSystemCalls = .unsynced
+        _ reports: Reports,
+        settings: LogSettings = .small(),
+        calls: FileSystemCalls = .unsynced
     ) throws -> LogWriterThread {
         let log = try WriteAheadLog.open(try directory.open(calls: calls), settings: settings).log
         return LogWriterThread(log) { reports.add($0, $1) }

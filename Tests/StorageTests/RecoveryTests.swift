@@ -13,7 +13,8 @@ import Wire
     /// Opens, lets `body` write, and goes away without closing, as a killed process does.
     @discardableResult
     private func run<Result>(
-        _ settings: LogSettings = .small(), _ body: (WriteAheadLog, LogRecovery) throws -> Result
+        _ settings: LogSettings = .small(),
+        _ body: (WriteAheadLog, LogRecovery) throws -> Result
     ) throws -> Result {
         let (log, recovery) = try WriteAheadLog.open(try directory.open(calls: .unsynced), settings: settings)
         return try body(log, recovery)
@@ -164,7 +165,9 @@ import Wire
             changed[position] ^= 1 << UInt8(position % 8)
             try TestDirectory.overwrite(directory.segment(1), changed)
             let error = #expect(throws: StorageError.self, "byte \(position)") { try recover() }
-            if case .damaged(let path, _, _) = error { #expect(path == directory.segment(1)) } else {
+            if case .damaged(let path, _, _) = error {
+                #expect(path == directory.segment(1))
+            } else {
                 Issue.record("byte \(position): \(String(describing: error))")
             }
             #expect(try directory.bytes(of: directory.segment(1)) == changed)

@@ -23,8 +23,12 @@ import Wire
     private func chunk(_ metadata: SnapshotMetadata, _ range: Range<Int>) -> SnapshotChunk {
         let bytes = Array(Self.content[range])
         return SnapshotChunk(
-            term: Term(9), snapshot: metadata, offset: UInt64(range.lowerBound), bytes: bytes,
-            checksum: Checksum.crc32c(bytes))
+            term: Term(9),
+            snapshot: metadata,
+            offset: UInt64(range.lowerBound),
+            bytes: bytes,
+            checksum: Checksum.crc32c(bytes)
+        )
     }
 
     @Test("a snapshot comes back whole and in chunks of any place and size") func roundTrip() throws {

@@ -26,11 +26,18 @@ final class TestDirectory: Sendable {
     var data: String { path + "/data" }
 
     func open(
-        nodeName: String = "node-0", clusterID: [UInt8]? = nil, shardCount: UInt32 = 4,
+        nodeName: String = "node-0",
+        clusterID: [UInt8]? = nil,
+        shardCount: UInt32 = 4,
         calls: FileSystemCalls = .system
     ) throws(StorageError) -> DataDirectory {
         try DataDirectory.open(
-            path: data, nodeName: nodeName, clusterID: clusterID, shardCount: shardCount, calls: calls)
+            path: data,
+            nodeName: nodeName,
+            clusterID: clusterID,
+            shardCount: shardCount,
+            calls: calls
+        )
     }
 
     /// What a power cut would leave if all writes had reached the disk: the process's locks are not copied.
@@ -96,15 +103,22 @@ extension LogSettings {
 func entries(_ range: ClosedRange<UInt64>, term: UInt64 = 1, bytes: Int = 40) -> [Entry] {
     range.map { index in
         Entry(
-            term: Term(term), index: LogIndex(index), kind: .command,
-            payload: (0..<bytes).map { UInt8(truncatingIfNeeded: index &+ UInt64($0) &+ term) })
+            term: Term(term),
+            index: LogIndex(index),
+            kind: .command,
+            payload: (0..<bytes).map { UInt8(truncatingIfNeeded: index &+ UInt64($0) &+ term) }
+        )
     }
 }
 
 func metadata(_ index: UInt64, term: UInt64 = 1, bytes: [UInt8] = []) -> SnapshotMetadata {
     SnapshotMetadata(
-        index: LogIndex(index), term: Term(term), voters: [NodeID(1), NodeID(2), NodeID(3)], size: UInt64(bytes.count),
-        checksum: Checksum.crc32c(bytes))
+        index: LogIndex(index),
+        term: Term(term),
+        voters: [NodeID(1), NodeID(2), NodeID(3)],
+        size: UInt64(bytes.count),
+        checksum: Checksum.crc32c(bytes)
+    )
 }
 
 func state(_ term: UInt64, vote: UInt64? = nil) -> HardState {

@@ -30,11 +30,14 @@ import Testing
         #expect(throws: WireError.unexpectedFrame(.hello)) { try Handshake.decodeReply(header, body: body) }
     }
 
-    @Test("every reply comes back as it was", arguments: [
-        HelloReply.accepted(version: 1, Samples.hello), .refused(.wrongCluster(own: Array(1...16))),
-        .refused(.wrongVersion(min: 2, max: 4)), .refused(.unknownNode(name: "x")), .refused(.sameNode(name: "x")),
-        .refused(.shardCountDiffers(32)),
-    ])
+    @Test(
+        "every reply comes back as it was",
+        arguments: [
+            HelloReply.accepted(version: 1, Samples.hello), .refused(.wrongCluster(own: Array(1...16))),
+            .refused(.wrongVersion(min: 2, max: 4)), .refused(.unknownNode(name: "x")), .refused(.sameNode(name: "x")),
+            .refused(.shardCountDiffers(32)),
+        ]
+    )
     func reply(_ reply: HelloReply) throws {
         let (header, body) = try frame { writer throws(WireError) in try Handshake.encode(reply, into: &writer) }
         #expect(try Handshake.decodeReply(header, body: body) == reply)

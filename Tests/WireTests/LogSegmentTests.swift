@@ -7,11 +7,18 @@ import Testing
 
 @Suite struct LogSegmentTests {
     private static let header = SegmentHeader(
-        number: 4, firstSequence: 100, node: NodeID(name: "node-0"), clusterID: Array(1...16), salt: 99)
+        number: 4,
+        firstSequence: 100,
+        node: NodeID(name: "node-0"),
+        clusterID: Array(1...16),
+        salt: 99
+    )
 
     /// A segment whose records were written in these batches, followed by zeros.
     private func segment(
-        _ batches: [[LogRecord]], header: SegmentHeader = header, zeros: Int = 256
+        _ batches: [[LogRecord]],
+        header: SegmentHeader = header,
+        zeros: Int = 256
     ) throws -> (bytes: [UInt8], ends: [Int]) {
         let framer = LogRecordFramer(header)
         var writer = ByteWriter()
@@ -133,7 +140,8 @@ import Testing
         writer.bytes[body] = 200
         writer.patch32(
             framer.checksum(writer.bytes, SegmentHeader.byteCount, end: writer.count),
-            at: SegmentHeader.byteCount + 4)
+            at: SegmentHeader.byteCount + 4
+        )
         #expect(throws: WireError.malformed(.unknownTag(what: "log record", value: 200))) {
             try readAll(writer.bytes)
         }

@@ -37,8 +37,13 @@ import Testing
     @Test("a frame is closed once it is large, and what exceeds the cap goes into the next") func splitting() throws {
         let append = RaftMessage.append(
             AppendRequest(
-                term: Term(9), previousIndex: LogIndex(7), previousTerm: Term(2),
-                entries: Samples.entries(3, bytes: 200 << 10), commit: .zero))
+                term: Term(9),
+                previousIndex: LogIndex(7),
+                previousTerm: Term(2),
+                entries: Samples.entries(3, bytes: 200 << 10),
+                commit: .zero
+            )
+        )
         let messages = (0..<9).map { PeerMessage.raft(ShardID($0), append) }
         var writer = ByteWriter()
         try PeerFrame.encode(messages, into: &writer)
@@ -129,8 +134,13 @@ import Testing
             .heartbeat(Heartbeat(term: Term(1), commit: LogIndex(.max), round: 1)),
             .append(
                 AppendRequest(
-                    term: Term(1), previousIndex: LogIndex(3), previousTerm: Term(1), entries: Samples.entries(2),
-                    commit: .zero)),
+                    term: Term(1),
+                    previousIndex: LogIndex(3),
+                    previousTerm: Term(1),
+                    entries: Samples.entries(2),
+                    commit: .zero
+                )
+            ),
         ] {
             var writer = ByteWriter()
             message.encode(into: &writer)
