@@ -71,6 +71,7 @@ let package = Package(
         .target(name: "Primitives", swiftSettings: generic + planted),
         .target(name: "RaftCore", dependencies: ["Primitives"], swiftSettings: server + planted),
         .target(name: "LockCore", dependencies: ["Primitives"], swiftSettings: server + planted),
+        .target(name: "PlacementCore", dependencies: ["Primitives"], swiftSettings: server),
         .target(
             name: "Replica",
             dependencies: ["Primitives", "RaftCore", "LockCore"],
@@ -154,6 +155,11 @@ let package = Package(
             name: "LockCoreTests",
             dependencies: ["LockCore", "Primitives", "ScriptTesting"],
             exclude: ["Scripts"],
+            swiftSettings: common
+        ),
+        .testTarget(
+            name: "PlacementCoreTests",
+            dependencies: ["PlacementCore", "Primitives", "Replica"],
             swiftSettings: common
         ),
         .testTarget(

@@ -58,7 +58,8 @@ extension LockState {
 
     /// Deals with a numbered request that was seen before: its result is repeated, or it takes over the wait that the
     /// first try began. Then the new request is the one to be answered, because its client is the one still there, and
-    /// the old one is answered `cancelled`; the place in line and the age stay, and a timed wait starts anew.
+    /// the old one is answered `cancelled`; the place in line and the age stay, and a timed wait starts anew. A retry
+    /// that does not wait ends the wait.
     mutating func answersRetry(
         _ session: Slot,
         _ sequence: UInt64,
@@ -100,7 +101,13 @@ extension LockState {
         waits[wait].request = context.request
         indexWait(wait)
         switch patience {
-        case .none, .milliseconds(0): break
+        case .none, .milliseconds(0):
+            // Its client no longer waits.
+            let holders = holderViews(blockedObject(of: wait), stamp: context.stamp, except: waits[wait].session)
+            waits[wait].milliseconds = 0
+            endWait(wait, .notAcquired(holders: holders), into: &effects)
+            effects.responses.append((old, .refused(.cancelled)))
+            return
         case .milliseconds(let count): waits[wait].milliseconds = count
         case .forever: waits[wait].milliseconds = 0
         }

@@ -35,12 +35,14 @@ package struct LockTimekeeper: Sendable {
 
     /// How long after handing out a command it is handed out again.
     private static var retryInterval: Interval { .milliseconds(1_000) }
+    private static let shortestTrim = 1_024
 
     private var term: Term?
     private var leases = LookupTable<SessionID, Lease>()
     private var waits = LookupTable<RequestID, Instant>()
     private var delays = LookupTable<ObjectKey, Delay>()
     private var heap = TimerHeap<Key>()
+    private var trimAt = Self.shortestTrim
 
     package init() {}
 
@@ -60,7 +62,23 @@ package struct LockTimekeeper: Sendable {
     package mutating func observe(_ timers: [LockTimer], now: Instant) {
         guard term != nil else { return }
         for timer in timers { keep(timer, now) }
+        if heap.count >= trimAt { trim() }
     }
+
+    /// What has ended stays in the heap until its deadline, which may be days away: when that is most of it, it goes.
+    private mutating func trim() {
+        heap.filter { key in
+            switch key {
+            case .session(let session, let opened): leases[session]?.opened == opened
+            case .wait(let request): waits[request] != nil
+            case .delay(let object): delays[object] != nil
+            }
+        }
+        trimAt = max(Self.shortestTrim, heap.count * 2)
+    }
+
+    /// Entries of the heap, dead ones included.
+    package var heapCount: Int { heap.count }
 
     private mutating func keep(_ timer: LockTimer, _ now: Instant) {
         switch timer {

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-package import Primitives
 
 /// Keys on nodes such that no node has more than its capacity.
 package struct BoundedAssignment: Sendable, Equatable {
@@ -43,8 +42,8 @@ extension HashRing {
         return assignment
     }
 
-    /// ceil((1 + ε) × keys × weight / total weight) of each member: for equal weights ceil((1 + ε) × mean). Their sum is
-    /// never below the number of keys.
+    /// ceil((1 + ε) × keys × weight / total weight) of each member: for equal weights ceil((1 + ε) × mean). Their sum
+    /// is never below the number of keys.
     package func capacities(for keys: Int, slackPerMille: Int) throws(PlacementError) -> [Int] {
         try PlacementLimits.check(slackPerMille, in: 0...PlacementLimits.slackPerMille, "slack")
         try PlacementLimits.check(keys, in: 0...Int(Int32.max), "keys")
@@ -56,8 +55,8 @@ extension HashRing {
     }
 }
 
-/// The points of nodes with room. Finding the next one takes nearly constant time however many are closed: closed points
-/// refer to their successors, and the references are shortened as they are followed (union–find).
+/// The points of nodes with room. Finding the next one takes nearly constant time however many are closed: closed
+/// points refer to their successors, and the references are shortened as they are followed (union–find).
 private struct OpenPoints {
     /// An open point's own position; a closed one's, a later position.
     private var next: [Int32]

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import Primitives
 
-/// Jump consistent hash (Lamping, Veach: "A Fast, Minimal Memory, Consistent Hash Algorithm", 2014): spreads keys evenly
-/// over numbered buckets without a table. When the count grows from n to n + 1, 1/(n + 1) of the keys move, all of them
-/// to the new bucket. Only the last bucket can go: for numbered things such as lanes, not for nodes, which have names.
+/// Jump consistent hash (Lamping, Veach: "A Fast, Minimal Memory, Consistent Hash Algorithm", 2014): spreads keys
+/// evenly over numbered buckets without a table. When the count grows from n to n + 1, 1/(n + 1) of the keys move, all
+/// of them to the new bucket. Only the last bucket can go: for numbered things such as lanes, not for nodes, which have
+/// names.
 package enum JumpHash {
     package static let buckets = 1...Int(Int32.max)
 

@@ -15,10 +15,10 @@ package struct NodeWeight: Hashable, Comparable, Sendable, CustomStringConvertib
         self.perMille = perMille
     }
 
-    /// Rounds to the nearest thousandth, halves away from zero.
+    /// Rounds to the nearest thousandth, halves up. Not with `rounded()`, which would need the C library's `round`.
     package init(_ value: Double) throws(PlacementError) {
         guard value.isFinite, value >= 0, value <= 1_000 else { throw .invalidWeight }
-        try self.init(perMille: Int((value * 1_000).rounded()))
+        try self.init(perMille: Int(value * 1_000 + 0.5))
     }
 
     package static func < (left: NodeWeight, right: NodeWeight) -> Bool { left.perMille < right.perMille }

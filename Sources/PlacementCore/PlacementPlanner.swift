@@ -7,9 +7,10 @@ package enum PlacementPlanner {
     /// The first table of a cluster, version 1.
     ///
     /// Two bounded passes over one ring. Leaders first: each shard goes to the first node clockwise from its point that
-    /// has not led its part, floor(shards × weight / total weight), plus one more for as many nodes as the rounding left
-    /// shards. So with equal weights the busiest leader leads at most one shard more than the idlest. Then the other
-    /// replicas: the next distinct nodes clockwise that have room below `replicaCapacities`.
+    /// does not lead its part yet: shards × weight / total weight, rounded down, or up for as many nodes as it takes to
+    /// have a leader for each shard. So with equal weights nobody leads two shards more than another. Then the other
+    /// replicas: the next distinct nodes clockwise that have room below `replicaCapacities`; where there are none,
+    /// other shards' replicas make room.
     /// - Parameters:
     ///   - weights: of the members, in their order; none: all equal.
     ///   - shards: 1 to 65,536.
@@ -48,8 +49,8 @@ package enum PlacementPlanner {
         )
     }
 
-    /// What separates two tables, by shard number; shards that stay as they are are left out. Data only: carrying it out
-    /// takes a membership change of each shard's Raft group and is not this module's.
+    /// What separates two tables, by shard number; shards that stay as they are are left out. Data only: carrying it
+    /// out takes a membership change of each shard's Raft group and is not this module's.
     package static func difference(
         from old: PlacementTable,
         to new: PlacementTable
@@ -65,12 +66,15 @@ package enum PlacementPlanner {
     private static func leaders(_ ring: HashRing, shards: Int) -> [Int] {
         let total = ring.totalWeightPerMille
         let quotas = ring.members.map { shards * $0.weight.perMille / total }
+        // More nodes have a remainder than there are shards to spare, since each remainder is below 1.
+        let hasRemainder = ring.members.map { shards * $0.weight.perMille % total != 0 }
         var spare = shards - quotas.reduce(0, +)
         var led = quotas.map { _ in 0 }
         return (0..<shards).map { shard in
             var leader = 0
             ring.visitOwners(from: HashRing.position(of: ShardID(UInt16(shard)))) { owner in
-                guard led[owner] < quotas[owner] || (led[owner] == quotas[owner] && spare > 0) else { return true }
+                let mayTakeSpare = spare > 0 && hasRemainder[owner] && led[owner] == quotas[owner]
+                guard led[owner] < quotas[owner] || mayTakeSpare else { return true }
                 leader = owner
                 return false
             }
@@ -81,8 +85,8 @@ package enum PlacementPlanner {
     }
 
     /// The most replicas that each member may hold: ceil((1 + ε) × its part), at most one of each shard. A part is
-    /// shards × replicas × weight / total weight; what a heavy node cannot hold, because a shard has one replica on a node
-    /// at most, is shared out among the others.
+    /// shards × replicas × weight / total weight; what a heavy node cannot hold, because a shard has one replica on a
+    /// node at most, is shared out among the others.
     static func replicaCapacities(
         _ members: [HashRing.Member],
         _ shards: Int,

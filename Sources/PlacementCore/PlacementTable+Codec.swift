@@ -30,8 +30,7 @@ extension PlacementTable {
         return writer.bytes
     }
 
-    /// Reads a table and checks all that `init(version:members:assignments:)` checks, and that the names are in order,
-    /// so that a table has one encoding.
+    /// Reads a table and checks all that `init(version:members:assignments:)` checks, and that the names are in order.
     package init(decoding reader: inout ByteReader) throws(DecodingError) {
         let format = try reader.u8()
         guard format == Self.formatVersion else {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package import Primitives
 
-/// Which nodes hold each shard. The ring proposes a table; the table, stored and versioned in the system shard, decides:
-/// shards do not move because a node was added or a hash changed, but because a new table was agreed on.
+/// Which nodes hold each shard. The ring proposes a table; the table, stored and versioned in the system shard,
+/// decides: shards do not move because a node was added or a hash changed, but because a new table was agreed on.
 ///
 /// Every table is valid: member names differ, and each shard names at least one node, members only and none twice.
 package struct PlacementTable: Sendable, Equatable {
@@ -10,8 +10,8 @@ package struct PlacementTable: Sendable, Equatable {
     package let version: UInt64
     /// Sorted by name.
     package let members: [Name]
-    /// Of each shard, by its number: the nodes that hold it, the preferred leader first, then in the order in which they
-    /// should take its place.
+    /// Of each shard, by its number: the nodes that hold it, the preferred leader first, then in the order in which
+    /// they should take its place.
     package let assignments: [[NodeID]]
 
     /// The ids of `members`, sorted by id, with their positions in `members`.

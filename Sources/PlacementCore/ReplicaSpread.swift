@@ -24,24 +24,29 @@ struct ReplicaSpread {
         for owner in chosen.dropFirst() { room[owner] -= 1 }
         holders[shard] = chosen
         while holders[shard].count < count {
-            // Without an exchange the capacities cannot be kept: very unequal weights with little slack. Copies on distinct
-            // nodes matter more than the bound.
-            if !exchange(for: shard) { for node in room.indices { room[node] += 1 } }
-            takeRoom(shard, to: count)
-        }
-    }
-
-    private mutating func takeRoom(_ shard: Int, to count: Int) {
-        for node in room.indices
-        where holders[shard].count < count && room[node] > 0 && !holders[shard].contains(node) {
+            // Capacities that are too small for the demand do not come from `replicaCapacities`; if they did, copies on
+            // distinct nodes would matter more than the bound.
+            let node = exchange(for: shard) ?? nextOther(shard)
             holders[shard].append(node)
             room[node] -= 1
         }
     }
 
+    /// The first node clockwise that does not hold the shard.
+    private func nextOther(_ shard: Int) -> Int {
+        var found: Int?
+        ring.visitOwners(from: HashRing.position(of: ShardID(UInt16(shard)))) { owner in
+            if !holders[shard].contains(owner) { found = owner }
+            return found == nil
+        }
+        guard let found else { invariantFailure("more replicas than nodes") }
+        return found
+    }
+
     /// Makes room on a node that does not hold `shard`, by moving other shards' followers along a shortest chain of
     /// nodes to one that has room: an augmenting path, found breadth first.
-    private mutating func exchange(for shard: Int) -> Bool {
+    /// - Returns: the node that has room now; nil when no chain leads to room.
+    private mutating func exchange(for shard: Int) -> Int? {
         /// How a node was reached: `shard`'s follower would move here from `source`.
         var reached: [(source: Int, shard: Int)?] = room.map { _ in nil }
         var isStart = room.map { _ in true }
@@ -52,20 +57,20 @@ struct ReplicaSpread {
             let source = queue[position]
             position += 1
             for other in holders.indices where other != shard && holders[other].dropFirst().contains(source) {
-                for node in room.indices where !isStart[node] && reached[node] == nil && !holders[other].contains(node) {
+                for node in room.indices
+                where !isStart[node] && reached[node] == nil && !holders[other].contains(node) {
                     reached[node] = (source, other)
                     if room[node] > 0 {
-                        shift(along: reached, to: node)
-                        return true
+                        return shift(along: reached, to: node)
                     }
                     queue.append(node)
                 }
             }
         }
-        return false
+        return nil
     }
 
-    private mutating func shift(along reached: [(source: Int, shard: Int)?], to end: Int) {
+    private mutating func shift(along reached: [(source: Int, shard: Int)?], to end: Int) -> Int {
         var node = end
         room[end] -= 1
         while let step = reached[node] {
@@ -75,5 +80,6 @@ struct ReplicaSpread {
             node = step.source
         }
         room[node] += 1
+        return node
     }
 }

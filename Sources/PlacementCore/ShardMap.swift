@@ -12,8 +12,8 @@ package struct ShardMap: Sendable, Equatable {
         self.count = count
     }
 
-    /// `mix(fnv1a(UTF-8 bytes of the name)) mod count`: what `Router.shard(for:count:)` computes. Data on disk depends on
-    /// it; it must never change.
+    /// `mix(fnv1a(UTF-8 bytes of the name)) mod count`: what `Router.shard(for:count:)` computes. Data on disk depends
+    /// on it; it must never change.
     package func shard(for name: Name) -> ShardID {
         ShardID(UInt16(truncatingIfNeeded: StableHash.point(of: name) % UInt64(count)))
     }

@@ -36,6 +36,12 @@ package struct TimerHeap<Payload> {
 
     package mutating func removeAll() { nodes.removeAll() }
 
+    /// Keeps the payloads that `isKept` wants, in time proportional to their number.
+    package mutating func filter(_ isKept: (Payload) -> Bool) {
+        nodes.removeAll { !isKept($0.payload) }
+        for index in stride(from: nodes.count / 2 - 1, through: 0, by: -1) { siftDown(index) }
+    }
+
     private func precedes(_ left: Int, _ right: Int) -> Bool {
         (nodes[left].deadline, nodes[left].order) < (nodes[right].deadline, nodes[right].order)
     }

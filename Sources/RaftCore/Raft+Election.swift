@@ -152,6 +152,8 @@ extension Raft {
         _ now: Instant,
         _ effects: inout RaftEffects
     ) {
+        // The promise that a leader's lease rests on holds for every term.
+        if configuration.leaseReads, !request.transfer, vote != candidate, hearsLeader(now) { return }
         let free = vote == nil && leader == nil
         guard free || vote == candidate, isUpToDate(request) else {
             return reply(.voteReply(VoteReply(term: term, granted: false)), to: candidate, &effects)

@@ -101,9 +101,9 @@ extension Raft {
         considerHandover(now, &effects)
     }
 
-    /// A leader that declines hands over as soon as somebody else is fit. Otherwise leaders are spread over the nodes by
-    /// handing each shard to its preferred leader, once that has kept up for a while. Attempts are far apart, so that
-    /// a node which cannot hold leadership does not make it wander.
+    /// A leader that declines hands over as soon as somebody else is fit. Otherwise leaders are spread over the nodes
+    /// by handing each shard to its preferred leader, once that has kept up for a while. Attempts are far apart, so
+    /// that a node which cannot hold leadership does not make it wander.
     private mutating func considerHandover(_ now: Instant, _ effects: inout RaftEffects) {
         let commitBefore = handover.lastCommit
         handover.lastCommit = commitIndex

@@ -20,7 +20,7 @@ extension Replica {
         }
         statistics.applied += entries.count
         if isLeading { answerHeldRenewals(now, &effects) }
-        if raft.bytesSinceSnapshot > configuration.snapshotLogBytes { takeSnapshot(&effects) }
+        if raft.bytesSinceSnapshot > configuration.snapshotLogBytes { takeSnapshot(now, &effects) }
     }
 
     /// Hands on what one applied command brought about.
@@ -33,8 +33,8 @@ extension Replica {
         if !lockEffects.events.isEmpty { effects.events.append(contentsOf: lockEffects.events) }
     }
 
-    mutating func takeSnapshot(_ effects: inout ReplicaEffects) {
-        guard !snapshotInProgress, state.applied > raft.snapshotIndex else { return }
+    mutating func takeSnapshot(_ now: Instant, _ effects: inout ReplicaEffects) {
+        guard !snapshotInProgress, now >= snapshotPause.end, state.applied > raft.snapshotIndex else { return }
         guard let term = raft.term(at: state.applied) else { return }
         snapshotInProgress = true
         effects.snapshotJob = SnapshotJob(
@@ -52,8 +52,9 @@ extension Replica {
         _ now: Instant,
         _ effects: inout ReplicaEffects
     ) {
-        // A snapshot may arrive after the log itself has got as far: then the state is already ahead of it.
-        if metadata.index > state.applied {
+        // A snapshot may arrive after the log itself has got as far: then the state is ahead of it already, or gets
+        // there by the entries that the snapshot commits.
+        if metadata.index > state.applied, raft.term(at: metadata.index) != metadata.term {
             do throws(DecodingError) {
                 let restored = try ShardState(decoding: bytes, limits: configuration.limits)
                 guard restored.applied == metadata.index else { throw .invalidValue(what: "snapshot position") }

@@ -22,15 +22,10 @@ extension Replica {
             reply(.notLeader(hint: raft.leader), routed.id, to: from, &effects)
             return
         }
-        guard callers.count < configuration.maxCallers else {
-            reply(.answer(.busy(reason: "too many requests wait for this shard")), routed.id, to: from, &effects)
-            return
-        }
         switch routed.request {
-        case .query(let query, let mode):
-            read(.query(query, routed.id, from: from), mode, now, &effects)
-        case .renew(let session):
-            read(.renew(session, routed.id, from: from), .readIndex, now, &effects)
+        case .query, .renew:
+            guard callers.count < configuration.maxCallers else { return refuse(routed, to: from, Self.full, &effects) }
+            read(routed, from: from, now, &effects)
         case .command(let command):
             propose(command, routed, from: from, now, &effects)
         }
@@ -59,14 +54,14 @@ extension Replica {
         case .forgotten:
             return
         }
+        guard callers.count < configuration.maxCallers else { return refuse(routed, to: from, Self.full, &effects) }
         if let refusal = state.locks.validate(command) {
             reply(.answer(.lock(.refused(refusal))), routed.id, to: from, &effects)
             return
         }
         if storageIsFull && command.needsRoom {
             let reason = "the disk of the shard's leader is full; releases are still served"
-            reply(.answer(.busy(reason: reason)), routed.id, to: from, &effects)
-            return
+            return refuse(routed, to: from, reason, &effects)
         }
         let envelope = CommandEnvelope(
             stamp: stampBase.stamp(at: now),
@@ -78,8 +73,29 @@ extension Replica {
         switch append(envelope.encoded(), now, &effects) {
         case .appended: callers.note(routed.id, node: from)
         case .notLeader(let hint): reply(.notLeader(hint: hint), routed.id, to: from, &effects)
-        case .busy:
-            reply(.answer(.busy(reason: "too many bytes wait to be committed")), routed.id, to: from, &effects)
+        case .busy: refuse(routed, to: from, "too many bytes wait to be committed", &effects)
+        }
+    }
+
+    private static let full = "too many requests wait for this shard"
+
+    /// "Busy" says that nothing was done. A new leader that has not applied all of its log cannot say so of a change:
+    /// an earlier leader may have put it there.
+    private func refuse(_ routed: RoutedRequest, to node: NodeID, _ reason: String, _ effects: inout ReplicaEffects) {
+        let isKnown = isLeading || !routed.request.isMutation
+        reply(isKnown ? .answer(.busy(reason: reason)) : .notLeader(hint: nil), routed.id, to: node, &effects)
+    }
+
+    private mutating func read(
+        _ routed: RoutedRequest,
+        from: NodeID,
+        _ now: Instant,
+        _ effects: inout ReplicaEffects
+    ) {
+        switch routed.request {
+        case .query(let query, let mode): read(.query(query, routed.id, from: from), mode, now, &effects)
+        case .renew(let session): read(.renew(session, routed.id, from: from), .readIndex, now, &effects)
+        case .command: break
         }
     }
 
@@ -132,7 +148,10 @@ extension Replica {
             reply(.answer(.lock(response)), id, to: from, &effects)
         case .renew(let session, let id, let from): renew(session, id, from: from, now, &effects)
         case .confirmWaits(let query, let requests, let from):
-            reportWaits(now, &effects)
+            // Whole and ahead of the answer, also to the asker itself: an earlier report may be lost, or be on its way
+            // to a former leader.
+            reportedWaits = state.locks.ownerWaitsVersion
+            effects.ownerWaits = (raft.term, state.locks.ownerWaits())
             effects.waitsConfirmed.append((from, query, state.locks.standing(requests)))
         }
     }

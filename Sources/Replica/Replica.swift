@@ -30,6 +30,7 @@ package struct Replica: Sendable {
     var nextWaitReport = Instant.zero
 
     var snapshotInProgress = false
+    var snapshotPause = SnapshotPause()
     var storageIsFull = false
     var digests = DigestHistory()
     package internal(set) var halted: String?
@@ -67,7 +68,12 @@ package struct Replica: Sendable {
     package var isReadyLeader: Bool { isLeading }
 
     package mutating func step(_ input: ReplicaInput, now: Instant, into effects: inout ReplicaEffects) {
-        guard halted == nil else { return }
+        guard halted == nil else {
+            if case .request(let from, let routed) = input {
+                reply(.notLeader(hint: nil), routed.id, to: from, &effects)
+            }
+            return
+        }
         switch input {
         case .tick:
             drive(.tick, now, &effects)
@@ -84,10 +90,13 @@ package struct Replica: Sendable {
         case .storageFull(let isFull):
             storageIsFull = isFull
             drive(.declineLeadership(isFull), now, &effects)
-        case .snapshotWanted: takeSnapshot(&effects)
-        case .snapshotFailed: snapshotInProgress = false
+        case .snapshotWanted: takeSnapshot(now, &effects)
+        case .snapshotFailed:
+            snapshotInProgress = false
+            snapshotPause.failed(now)
         case .snapshotTaken(let metadata):
             snapshotInProgress = false
+            snapshotPause = SnapshotPause()
             drive(.snapshotTaken(metadata), now, &effects)
         case .snapshotChunkRead(let to, let metadata, let offset, let bytes, let checksum):
             drive(
@@ -133,7 +142,7 @@ package struct Replica: Sendable {
 
         if let change { roleChanged(change, now, &effects) }
         if !committed.isEmpty { apply(committed, now, &effects) }
-        if !isLeading && raft.isReadyLeader { beginLeading(now) }
+        if halted == nil && !isLeading && raft.isReadyLeader { beginLeading(now) }
         for result in results { finishRead(result, now, &effects) }
     }
 
@@ -174,9 +183,26 @@ package struct Replica: Sendable {
         }
     }
 
+    /// From here on this replica says nothing; if it led, others elect, and who waits for it asks them.
     mutating func halt(_ reason: String, _ effects: inout ReplicaEffects) {
         halted = reason
+        effects.roleChange = RoleChange(role: .follower, term: raft.term, leader: nil)
+        stopLeading(&effects)
         effects.halted = reason
+    }
+}
+
+/// After a snapshot that could not be written: encoding the whole state again at once would only heat the machine.
+struct SnapshotPause: Sendable {
+    private static let shortest = Interval.milliseconds(1_000)
+    private static let longest = Interval.milliseconds(60_000)
+
+    private var length = Interval.zero
+    private(set) var end = Instant.zero
+
+    mutating func failed(_ now: Instant) {
+        length = length == .zero ? Self.shortest : min(length * 2, Self.longest)
+        end = now + length
     }
 }
 

@@ -48,9 +48,9 @@ package struct RouterEffects: Sendable {
 }
 
 /// Takes a node's requests to the leaders of their shards and brings back each answer exactly once. Retries carry the
-/// same `RequestID`, so they are harmless. One shard's requests are sent in the order in which they were submitted, also
-/// to the next leader; only one that was lost on the way, and is sent again because no answer came, may arrive after
-/// later ones.
+/// same `RequestID`, so they are harmless. One shard's requests are sent in the order in which they were submitted,
+/// also to the next leader; only one that was lost on the way, and is sent again because no answer came, may arrive
+/// after later ones.
 package struct Router: Sendable {
     struct Pending: Sendable {
         var caller: CallerToken
@@ -112,7 +112,9 @@ package struct Router: Sendable {
         ShardID(UInt16(truncatingIfNeeded: StableHash.mix(StableHash.fnv1a(namespace.text.utf8)) % UInt64(count)))
     }
 
-    package func leader(of shard: ShardID) -> NodeID? { shards[Int(shard.rawValue)].leader }
+    package func leader(of shard: ShardID) -> NodeID? {
+        Int(shard.rawValue) < shards.count ? shards[Int(shard.rawValue)].leader : nil
+    }
 
     package var pendingCount: Int { shards.reduce(0) { $0 + $1.pending.count } }
 
@@ -165,6 +167,15 @@ package struct Router: Sendable {
         // An answer may come twice, or after its caller was told that the outcome is unknown.
         guard var pending = shards[index].pending[id.number] else { return }
         switch reply {
+        case .answer(.busy(let reason)) where pending.request.isMutation && pending.openSends > 1:
+            // An earlier leader may have taken it into the log: only that this one did not is known.
+            pending.openSends -= 1
+            pending.lastReason = reason
+            if pending.target == from {
+                park(index, id.number, pending, now)
+            } else {
+                shards[index].pending[id.number] = pending
+            }
         case .answer(let response):
             if shards[index].leader != from { shards[index].leader = from }
             finish(index, id.number, pending, response, &effects)
@@ -297,10 +308,15 @@ package struct Router: Sendable {
 
     private mutating func resend(_ index: Int, _ now: Instant, _ effects: inout RouterEffects) {
         for number in shards[index].pending.keys {
-            guard var pending = shards[index].pending[number], let target = pending.target, pending.resendAt <= now
+            guard var pending = shards[index].pending[number], pending.target != nil, pending.resendAt <= now
             else { continue }
+            guard let leader = shards[index].leader else {
+                // Whom it was sent to may be down: the next replica is asked.
+                park(index, number, pending, now)
+                continue
+            }
             releaseAcknowledgements(index, carrier: number)
-            emit(number, &pending, to: shards[index].leader ?? target, shardIndex: index, now, &effects)
+            emit(number, &pending, to: leader, shardIndex: index, now, &effects)
             shards[index].pending[number] = pending
         }
     }

@@ -2,12 +2,14 @@
 import Glibc
 package import Primitives
 import Synchronization
+package import Wire
 
 /// A node's place on disk: bound to one node of one cluster, and open in one process at a time.
 ///
 /// ```
 /// LOCK        held by flock(2) while open; holds the process id
 /// identity    who this is (`NodeIdentity`)
+/// peers       in which life each peer was last met (`PeerMemory`)
 /// wal/        log segments
 /// snapshots/  one folder per shard
 /// ```
@@ -16,6 +18,7 @@ package final class DataDirectory: Sendable {
     /// The lock ends with this descriptor, so with the process at the latest.
     private let lock: File
     private let currentIdentity: Mutex<NodeIdentity>
+    package let peers: PeerMemory
     let files: FileSystem
 
     package var identity: NodeIdentity { currentIdentity.withLock { $0 } }
@@ -29,11 +32,15 @@ package final class DataDirectory: Sendable {
     /// - Parameters:
     ///   - clusterID: sixteen bytes; nil takes what is on disk, or random ones for a new directory.
     ///   - shardCount: of the cluster; cannot change later.
+    ///   - membership: of the cluster; cannot change later by this. Nil for a node alone.
+    ///   - acceptsLoss: peers that have met this node with newer data shall talk to it all the same.
     package static func open(
         path: String,
         nodeName: String,
         clusterID: [UInt8]? = nil,
         shardCount: UInt32,
+        membership: Membership? = nil,
+        acceptsLoss: Bool = false,
         calls: FileSystemCalls = .system
     ) throws(StorageError) -> DataDirectory {
         invariant(clusterID.map { $0.count == 16 } ?? true, "a cluster id has sixteen bytes")
@@ -44,31 +51,45 @@ package final class DataDirectory: Sendable {
         }
         try take(lock)
         let identityPath = path + "/identity"
+        let membership = membership ?? Membership(names: [nodeName], copies: 1)
         var identity: NodeIdentity
         if let bytes = try io({ () throws(FileFailure) in try files.readFile(identityPath) }) {
             identity = try NodeIdentity(decoding: bytes, path: identityPath)
-            try identity.expect(nodeName, clusterID, shardCount, path: identityPath)
+            try identity.expect(nodeName, clusterID, shardCount, membership, path: identityPath)
         } else {
             identity = NodeIdentity(
                 clusterID: clusterID ?? randomBytes(16),
                 nodeName: nodeName,
                 shardCount: shardCount,
                 incarnation: 0,
+                life: 0,
+                membership: membership,
                 hasLog: false
             )
         }
         identity.incarnation &+= 1
+        // Nobody has opened a directory once for every second since 1970, so this is above what any peer has met.
+        if acceptsLoss { identity.incarnation = max(identity.incarnation, UInt64(max(0, time(nil)))) }
+        identity.life = randomBytes(8).reduce(0) { $0 << 8 | UInt64($1) }
         let bytes = identity.encoded()
         try io { () throws(FileFailure) in
             try files.replaceFile(identityPath, with: bytes)
             try files.makeDirectories(path + "/wal")
             try files.makeDirectories(path + "/snapshots")
         }
-        return DataDirectory(path: path, lock: lock, identity: identity, files: files)
+        let peers = try PeerMemory(path: path + "/peers", files: files)
+        return DataDirectory(path: path, lock: lock, identity: identity, peers: peers, files: files)
     }
 
-    private init(path: String, lock: consuming File, identity: NodeIdentity, files: FileSystem) {
+    private init(
+        path: String,
+        lock: consuming File,
+        identity: NodeIdentity,
+        peers: PeerMemory,
+        files: FileSystem
+    ) {
         self.path = path
+        self.peers = peers
         self.lock = lock
         self.currentIdentity = Mutex(identity)
         self.files = files
@@ -116,6 +137,7 @@ extension NodeIdentity {
         _ givenName: String,
         _ givenCluster: [UInt8]?,
         _ givenShards: UInt32,
+        _ givenMembership: Membership,
         path: String
     ) throws(StorageError) {
         guard nodeName == givenName else {
@@ -135,6 +157,14 @@ extension NodeIdentity {
                 what: "a cluster with shard count",
                 onDisk: "\(shardCount)",
                 given: "\(givenShards)"
+            )
+        }
+        guard membership == givenMembership else {
+            throw .wrongIdentity(
+                path: path,
+                what: "a cluster of",
+                onDisk: "\(membership)",
+                given: "\(givenMembership)"
             )
         }
     }

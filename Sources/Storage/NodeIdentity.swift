@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package import Primitives
-import Wire
+package import Wire
 
 /// Whose data a directory holds.
 package struct NodeIdentity: Equatable, Sendable {
@@ -10,6 +10,10 @@ package struct NodeIdentity: Equatable, Sendable {
     package var shardCount: UInt32
     /// Opens of this directory so far: tells one life of the node from the next.
     package var incarnation: UInt64
+    /// Drawn at each open.
+    package var life: UInt64
+    /// Who holds the shards: cannot be changed by a setting.
+    package var membership: Membership
     /// Set once the first log segment was made: from then on a missing log is an error, not a new node.
     var hasLog: Bool
 
@@ -19,6 +23,7 @@ package struct NodeIdentity: Equatable, Sendable {
 extension NodeIdentity {
     private static let magic: [UInt8] = Array("SYNCNODE".utf8)
     private static let version: UInt32 = 1
+    private static let maxMembers: UInt64 = 1024
 
     func encoded() -> [UInt8] {
         var writer = ByteWriter(capacity: 128)
@@ -28,6 +33,10 @@ extension NodeIdentity {
         writer.text(nodeName)
         writer.u32(shardCount)
         writer.u64(incarnation)
+        writer.u64(life)
+        writer.varint(UInt64(membership.names.count))
+        for name in membership.names { writer.text(name) }
+        writer.u32(membership.copies)
         writer.bool(hasLog)
         writer.u32(Checksum.crc32c(writer.bytes))
         return writer.bytes
@@ -52,6 +61,12 @@ extension NodeIdentity {
             nodeName = try reader.text(limit: 255, "node name")
             shardCount = try reader.u32()
             incarnation = try reader.u64()
+            life = try reader.u64()
+            let count = try reader.varint()
+            guard count <= Self.maxMembers else { throw DecodingError.invalidValue(what: "members") }
+            var names: [String] = []
+            for _ in 0..<count { names.append(try reader.text(limit: 255, "member")) }
+            membership = Membership(names: names, copies: try reader.u32())
             hasLog = try reader.bool()
         } catch .unknownTag(_, let version) {
             throw .newerFormat(path: path, detail: "format version \(version), this server reads up to \(Self.version)")

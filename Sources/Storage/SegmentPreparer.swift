@@ -114,8 +114,10 @@ final class SegmentPreparer: Sendable {
     }
 
     func remove(_ paths: [String]) {
-        guard isBackground else { return removeAll(paths) }
         state.update { $0.removals += paths }
+        guard !isBackground else { return }
+        let left = removeAll(state.read { $0.removals })
+        state.update { $0.removals = left }
     }
 
     private func run() {
@@ -136,7 +138,16 @@ final class SegmentPreparer: Sendable {
             }
             switch work {
             case .stop: return
-            case .remove(let paths): removeAll(paths)
+            case .remove(let paths):
+                let left = removeAll(paths)
+                guard !left.isEmpty else { break }
+                let isStopping: Bool = state.exchange { state in
+                    state.removals = left + state.removals
+                    return state.isStopping
+                }
+                if isStopping { return }
+                let ended: Bool? = state.wait(atMost: Self.retryNanoseconds) { $0.isStopping ? true : nil }
+                if ended == true { return }
             case .prepare, .none: prepare()
             }
         }
@@ -197,11 +208,12 @@ final class SegmentPreparer: Sendable {
         }
     }
 
-    /// One after the other, each durable before the next: after a crash there is no gap in the numbers. What cannot
-    /// be removed is tried again at the next start, where it is dead still.
-    private func removeAll(_ paths: [String]) {
-        for path in paths {
-            do throws(FileFailure) { try files.removeDurably(path) } catch { return }
+    /// One after the other, each durable before the next: a gap in the numbers would look like a lost segment at the
+    /// next start. The result is what is left after the first failure, to be tried again before anything later.
+    private func removeAll(_ paths: [String]) -> [String] {
+        for (count, path) in paths.enumerated() {
+            do throws(FileFailure) { try files.removeDurably(path) } catch { return Array(paths[count...]) }
         }
+        return []
     }
 }

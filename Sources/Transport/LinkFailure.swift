@@ -18,8 +18,6 @@ package enum LinkFailure: Error, Equatable, Sendable, CustomStringConvertible {
     case violation(WireError)
     /// Messages on a link that carries none in this direction.
     case unexpectedMessages
-    /// A process of this node that ended, or should have, spoke after its successor.
-    case staleIncarnation(offered: UInt64, connected: UInt64)
     /// A newer link from the same peer took its place.
     case replaced
     case tooManyHandshakes(limit: Int)
@@ -36,8 +34,6 @@ package enum LinkFailure: Error, Equatable, Sendable, CustomStringConvertible {
         case .refusedByPeer(let refusal): "refused by the peer: \(refusal)"
         case .violation(let error): "protocol violation: \(error)"
         case .unexpectedMessages: "protocol violation: messages on a link that carries none this way"
-        case .staleIncarnation(let offered, let connected):
-            "refused: incarnation \(offered) is older than \(connected), which is connected"
         case .replaced: "replaced by a newer link"
         case .tooManyHandshakes(let limit): "refused: \(limit) connections have not finished their handshake"
         case .shutdown: "this node shuts down"
@@ -47,7 +43,7 @@ package enum LinkFailure: Error, Equatable, Sendable, CustomStringConvertible {
     /// Broke a rule, as opposed to a network that failed.
     package var isRejection: Bool {
         switch self {
-        case .refused, .refusedByPeer, .violation, .unexpectedMessages, .staleIncarnation, .tooManyHandshakes: true
+        case .refused, .refusedByPeer, .violation, .unexpectedMessages, .tooManyHandshakes: true
         case .connectFailed, .handshakeTimeout, .silent, .closedByPeer, .socket, .replaced, .shutdown: false
         }
     }
@@ -68,6 +64,8 @@ package enum LinkFailure: Error, Equatable, Sendable, CustomStringConvertible {
         case .unknownNode(let name): "node \(name) is not the peer expected here"
         case .sameNode(let name): "the peer is called \(name), as this node is"
         case .shardCountDiffers(let count): "the peer's number of shards is not \(count)"
+        case .membershipDiffers: "the peer's members or copies are others: compare --peers and --replicas"
+        case .staleData(let last): "the peer's data is older than in start number \(last), when it was last met"
         }
     }
 }

@@ -88,13 +88,8 @@ final class PeerLink {
     }
 
     func dialledUp(_ connection: DialledConnection, _ hello: Hello) {
-        if let accepted {
-            if hello.incarnation < accepted.incarnation {
-                let offered = hello.incarnation
-                return connection.close(.staleIncarnation(offered: offered, connected: accepted.incarnation))
-            }
-            if hello.incarnation > accepted.incarnation { accepted.close(.replaced) }
-        }
+        if let accepted, hello.incarnation > accepted.incarnation { accepted.close(.replaced) }
+        transport.met(hello)
         update(nil)
     }
 
@@ -117,13 +112,9 @@ final class PeerLink {
 
     // MARK: - Accepting
 
-    /// The peer's connection has passed its handshake. False when it has been turned away.
-    func take(_ connection: AcceptedConnection, _ hello: Hello, version: UInt16) -> Bool {
-        let newest = max(accepted?.incarnation ?? 0, dialled?.peer?.incarnation ?? 0)
-        guard hello.incarnation >= newest else {
-            connection.close(.staleIncarnation(offered: hello.incarnation, connected: newest))
-            return false
-        }
+    /// The peer's connection has passed its handshake.
+    func take(_ connection: AcceptedConnection, _ hello: Hello, version: UInt16) {
+        transport.met(hello)
         // Of two links from one process the older is the one that broke without this side noticing.
         accepted?.close(.replaced)
         if let dialled, let peer = dialled.peer, peer.incarnation < hello.incarnation { dialled.close(.replaced) }
@@ -137,7 +128,6 @@ final class PeerLink {
         update(nil)
         // It is evidently there: do not wait out the backoff.
         dial()
-        return true
     }
 
     func acceptedEnded(_ connection: AcceptedConnection, _ reason: LinkFailure) {

@@ -24,6 +24,8 @@ package final class PeerTransport {
     package weak var delegate: (any PeerTransportDelegate)?
     let metrics: TransportMetrics
     let logger: Logger
+    /// Told of each peer that was met in a new life, before anything is sent to it or taken from it.
+    private let onMet: (PeerLife) -> Void
     private(set) var policy: HandshakePolicy
     private(set) var encodedHello: [UInt8]
     var random: SeededRandom
@@ -39,11 +41,14 @@ package final class PeerTransport {
     /// - Parameters:
     ///   - own: what this node says about itself.
     ///   - peers: the other nodes; an entry for this node itself is left out.
+    ///   - met: the lives in which they were met, ever.
     /// - Throws: when the hello does not fit a handshake frame.
     package init(
         eventLoop: any EventLoop,
         own: Hello,
         peers: [PeerAddress],
+        met: [PeerLife] = [],
+        onMet: @escaping (PeerLife) -> Void = { _ in },
         configuration: TransportConfiguration,
         metrics: TransportMetrics,
         logger: Logger
@@ -53,7 +58,8 @@ package final class PeerTransport {
         try Handshake.encode(own, into: &writer)
         self.eventLoop = eventLoop
         self.configuration = configuration
-        self.policy = HandshakePolicy(own: own, knownNodes: others.map(\.id))
+        self.policy = HandshakePolicy(own: own, knownNodes: others.map(\.id), met: met)
+        self.onMet = onMet
         self.metrics = metrics
         self.logger = logger
         self.encodedHello = writer.bytes
@@ -189,10 +195,16 @@ extension PeerTransport {
         do throws(HandshakeRefusal) {
             let version = try policy.check(hello)
             guard let link = linkOf[hello.node] else { throw .unknownNode(name: hello.nodeName) }
-            if link.take(connection, hello, version: version) { handshaking[ObjectIdentifier(connection)] = nil }
+            handshaking[ObjectIdentifier(connection)] = nil
+            link.take(connection, hello, version: version)
         } catch {
             connection.refuse(error)
         }
+    }
+
+    func met(_ hello: Hello) {
+        guard policy.meet(hello) else { return }
+        onMet(PeerLife(node: hello.node, incarnation: hello.incarnation, life: hello.life))
     }
 
     func ended(_ connection: AcceptedConnection, from peer: NodeID?, _ reason: LinkFailure) {

@@ -12,6 +12,10 @@ package struct Hello: Equatable, Sendable {
     package var nodeName: String
     /// Rises each time the node's data directory is opened.
     package var incarnation: UInt64
+    /// Drawn at that opening: tells two copies of one directory apart.
+    package var life: UInt64
+    /// `Membership.hash`; 0 in the question of a node that does not know its cluster yet.
+    package var membership: UInt64
     /// Where clients reach the node, `host:port`; empty when it serves none.
     package var clientAddress: String
     package var httpAddress: String
@@ -23,6 +27,8 @@ package struct Hello: Equatable, Sendable {
         clusterID: [UInt8],
         nodeName: String,
         incarnation: UInt64,
+        life: UInt64,
+        membership: UInt64,
         clientAddress: String,
         httpAddress: String,
         shardCount: UInt32
@@ -33,6 +39,8 @@ package struct Hello: Equatable, Sendable {
         self.node = NodeID(name: nodeName)
         self.nodeName = nodeName
         self.incarnation = incarnation
+        self.life = life
+        self.membership = membership
         self.clientAddress = clientAddress
         self.httpAddress = httpAddress
         self.shardCount = shardCount
@@ -51,6 +59,10 @@ package enum HandshakeRefusal: Error, Equatable, Sendable, CustomStringConvertib
     case sameNode(name: String)
     /// The refusing side's number of shards.
     case shardCountDiffers(UInt32)
+    /// Other members, or another number of copies.
+    case membershipDiffers
+    /// The incarnation in which the refusing side last met the node.
+    case staleData(lastMet: UInt64)
 
     package var description: String {
         switch self {
@@ -59,6 +71,11 @@ package enum HandshakeRefusal: Error, Equatable, Sendable, CustomStringConvertib
         case .unknownNode(let name): "node \(name) is not in its list of peers"
         case .sameNode(let name): "both nodes are called \(name): give each its own name"
         case .shardCountDiffers(let count): "it has \(count) shards: all nodes need the same number"
+        case .membershipDiffers: "it has other members or copies: --peers and --replicas must be the same on all nodes"
+        case .staleData(let last):
+            "it has met this node with newer data (start number \(last)): put that data directory back. If it is lost "
+                + "for good, start this node once with --accept-data-loss: what only it and a node that is down now "
+                + "had confirmed is gone then"
         }
     }
 }
@@ -139,6 +156,8 @@ extension Hello {
         writer.nodeID(node)
         writer.text(nodeName)
         writer.u64(incarnation)
+        writer.u64(life)
+        writer.u64(membership)
         writer.text(clientAddress)
         writer.text(httpAddress)
         writer.u32(shardCount)
@@ -154,6 +173,8 @@ extension Hello {
         let name = try reader.text(limit: Handshake.maxNameBytes, "node name")
         guard !name.isEmpty, node == NodeID(name: name) else { throw .invalidValue(what: "node id") }
         let incarnation = try reader.u64()
+        let life = try reader.u64()
+        let membership = try reader.u64()
         let clientAddress = try reader.text(limit: Handshake.maxNameBytes, "client address")
         let httpAddress = try reader.text(limit: Handshake.maxNameBytes, "http address")
         self.init(
@@ -162,6 +183,8 @@ extension Hello {
             clusterID: clusterID,
             nodeName: name,
             incarnation: incarnation,
+            life: life,
+            membership: membership,
             clientAddress: clientAddress,
             httpAddress: httpAddress,
             shardCount: try reader.u32()
@@ -188,6 +211,10 @@ extension HandshakeRefusal {
         case .shardCountDiffers(let count):
             writer.u8(5)
             writer.u32(count)
+        case .membershipDiffers: writer.u8(6)
+        case .staleData(let last):
+            writer.u8(7)
+            writer.u64(last)
         }
     }
 
@@ -198,6 +225,8 @@ extension HandshakeRefusal {
         case 3: self = .unknownNode(name: try reader.text(limit: Handshake.maxNameBytes, "node name"))
         case 4: self = .sameNode(name: try reader.text(limit: Handshake.maxNameBytes, "node name"))
         case 5: self = .shardCountDiffers(try reader.u32())
+        case 6: self = .membershipDiffers
+        case 7: self = .staleData(lastMet: try reader.u64())
         default: throw .unknownTag(what: "refusal", value: UInt64(tag))
         }
     }

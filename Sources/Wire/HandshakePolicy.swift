@@ -11,10 +11,22 @@ package struct HandshakePolicy: Sendable {
     package var own: Hello
     /// The nodes of the cluster, this one included or not.
     package var knownNodes: [NodeID]
+    /// The newest life of each peer that this node has ever met.
+    package private(set) var met: [PeerLife]
 
-    package init(own: Hello, knownNodes: [NodeID]) {
+    package init(own: Hello, knownNodes: [NodeID], met: [PeerLife] = []) {
         self.own = own
         self.knownNodes = knownNodes
+        self.met = met
+    }
+
+    /// Remembers a peer whose hello has passed. True when that is news, to be kept on disk.
+    package mutating func meet(_ hello: Hello) -> Bool {
+        let life = PeerLife(node: hello.node, incarnation: hello.incarnation, life: hello.life)
+        guard !met.contains(life) else { return false }
+        met.removeAll { $0.node == life.node }
+        met.append(life)
+        return true
     }
 
     /// The highest version that both speak.
@@ -29,6 +41,11 @@ package struct HandshakePolicy: Sendable {
         guard hello.node != own.node else { throw .sameNode(name: own.nodeName) }
         guard knownNodes.contains(hello.node) else { throw .unknownNode(name: hello.nodeName) }
         guard hello.shardCount == own.shardCount else { throw .shardCountDiffers(own.shardCount) }
+        guard hello.membership == own.membership else { throw .membershipDiffers }
+        let life = PeerLife(node: hello.node, incarnation: hello.incarnation, life: hello.life)
+        if let last = met.first(where: { $0.node == hello.node }), life.isOlder(than: last) {
+            throw .staleData(lastMet: last.incarnation)
+        }
         return version
     }
 

@@ -158,6 +158,8 @@ extension RealProcesses {
                     clusterID: [UInt8](repeating: 0, count: 15) + [0xaa],
                     nodeName: other.name,
                     incarnation: 1_000,
+                    life: 1,
+                    membership: 1,
                     clientAddress: "127.0.0.1:1",
                     httpAddress: "127.0.0.1:2",
                     shardCount: 16

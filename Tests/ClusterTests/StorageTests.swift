@@ -116,5 +116,48 @@ extension RealProcesses {
                 try held.verify(on: cluster.nodes)
             }
         }
+
+        @Test("a node whose disk is lost is kept out until its operator accepts the loss; then it gets everything back")
+        func lostDisk() throws {
+            try withCluster { cluster in
+                let held = try HeldLocks(cluster.nodes[0], count: 5, ttlMilliseconds: 120_000)
+                // Not the first by name, which would found a cluster of its own.
+                let victim = cluster.nodes[2]
+                let others = cluster.others(than: victim)
+                try victim.kill()
+                try require(["rm", "-rf", victim.dataDirectory])
+                try cluster.start(victim)
+                try eventually("it is told why it is kept out, and how to go on") {
+                    victim.log.contains("newer data") && victim.log.contains("--accept-data-loss")
+                }
+                #expect(!victim.isReady)
+                try held.verify(on: others)
+
+                try victim.kill()
+                victim.settings.append("--accept-data-loss")
+                try cluster.start(victim)
+                try victim.waitUntilReady()
+                try cluster.waitUntilEqual()
+                try held.verify(on: cluster.nodes)
+            }
+        }
+
+        @Test("other members or copies than the data's are refused: two majorities could not see each other")
+        func otherMembers() throws {
+            try withCluster { cluster in
+                let held = try HeldLocks(cluster.nodes[0], count: 5, ttlMilliseconds: 120_000)
+                let victim = cluster.nodes[1]
+                let settings = victim.settings
+                try victim.kill()
+                victim.settings = settings + ["--replicas", "1"]
+                try cluster.start(victim)
+                try eventually("it ends") { !victim.isRunning }
+                #expect(victim.log.contains("3 copies") && victim.log.contains("1 copies"), "\(victim.log.suffix(500))")
+                victim.settings = settings
+                try cluster.start(victim)
+                try victim.waitUntilReady()
+                try held.verify(on: cluster.nodes)
+            }
+        }
     }
 }

@@ -26,6 +26,22 @@ struct LockTimekeeperTests {
         return (keeper, world)
     }
 
+    @Test("waits that end long before their deadline do not pile up, and no deadline is lost by that")
+    func trimming() {
+        var (keeper, _) = Self.leading()
+        for number in 1...100_000 as ClosedRange<UInt64> {
+            let request = RequestID(origin: 3, number: number)
+            keeper.observe([.waitBegan(request, milliseconds: 3_600_000)], now: Self.at(0))
+            if number % 1_000 != 0 { keeper.observe([.waitEnded(request)], now: Self.at(0)) }
+        }
+        #expect(keeper.heapCount < 3_000)
+        #expect(Self.due(&keeper, 5_000) == [.expireSession(Self.session, opened: LogIndex(1), term: Term(1))])
+        let ended = Self.due(&keeper, 3_600_000).compactMap { command in
+            if case .timeoutWait(let request, _) = command { request.number } else { nil }
+        }
+        #expect(ended == (1...100).map { $0 * 1_000 }, "in the order in which they began")
+    }
+
     @Test("a session is expired when its TTL runs out unrenewed, in the leader's term")
     func expiry() {
         var (keeper, world) = Self.leading()

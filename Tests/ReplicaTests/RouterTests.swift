@@ -52,6 +52,41 @@ struct RouterTests {
         #expect(router.pendingCount == 0)
     }
 
+    @Test("a refusal after an earlier try does not say that nothing was done: that try may be in the log")
+    func busyAfterRetry() {
+        var router = makeRouter()
+        var effects = RouterEffects()
+        router.leaderChanged(.system, to: second, now: start, into: &effects)
+        router.submit(release("a"), caller: CallerToken(9), timeout: nil, now: start, into: &effects)
+        let id = effects.send[0].request.id
+        router.leaderChanged(.system, to: third, now: start, into: &effects)
+        #expect(effects.send.map(\.to) == [second, third])
+        let busy = RoutedReply.answer(.busy(reason: "full"))
+        router.receive(busy, shard: .system, id: id, from: third, now: start, into: &effects)
+        #expect(effects.completed.isEmpty, "it is asked again")
+        router.tick(now: start + .milliseconds(6_000), into: &effects)
+        #expect(effects.completed.map(\.response) == [.unavailable(.unknown, reason: "full")])
+
+        router.submit(release("a"), caller: CallerToken(10), timeout: nil, now: start, into: &effects)
+        let first = effects.send[effects.send.count - 1].request.id
+        router.receive(busy, shard: .system, id: first, from: third, now: start, into: &effects)
+        #expect(effects.completed.last?.response == .busy(reason: "full"), "the only try: nothing was done")
+    }
+
+    @Test("while no leader is known a request without an answer goes to the next replica, not to the same again")
+    func asksTheNext() {
+        var router = makeRouter()
+        var effects = RouterEffects()
+        router.submit(release("a"), caller: CallerToken(9), timeout: nil, now: start, into: &effects)
+        var now = start
+        for _ in 0..<300 where effects.send.count < 3 {
+            now = now + .milliseconds(10)
+            router.tick(now: now, into: &effects)
+        }
+        #expect(Array(effects.send.map(\.to).prefix(3)) == [own, second, third])
+        #expect(router.leader(of: ShardID(9_999)) == nil, "a number that a peer made up")
+    }
+
     @Test("requests of one shard keep their order while a leader is sought")
     func keepsOrder() {
         var router = makeRouter()

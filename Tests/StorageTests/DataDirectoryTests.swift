@@ -2,6 +2,7 @@
 import Glibc
 import Primitives
 import Testing
+import Wire
 
 @testable import Storage
 
@@ -37,6 +38,41 @@ import Testing
         #expect(throws: StorageError.self) { try directory.open(clusterID: Array(repeating: 2, count: 16)) }
         #expect(throws: StorageError.self) { try directory.open(shardCount: 5) }
         #expect(try directory.bytes(of: path) == before)
+    }
+
+    @Test("other members or another number of copies are refused: both sides would count majorities differently")
+    func membership() throws {
+        let three = Membership(names: ["node-0", "b", "c"], copies: 3)
+        do { _ = try directory.open(membership: three) }
+        for other in [Membership(names: ["node-0"], copies: 1), Membership(names: three.names, copies: 1), nil] {
+            let error = #expect(throws: StorageError.self) { try directory.open(membership: other) }
+            #expect(error?.description.contains("b, c, node-0 with 3 copies") == true)
+        }
+        #expect(try directory.open(membership: three).identity.incarnation == 2)
+    }
+
+    @Test("peers' lives are kept; accepting a loss begins above every start there ever was")
+    func peers() throws {
+        let life = PeerLife(node: NodeID(name: "b"), incarnation: 7, life: 70)
+        do {
+            let opened = try directory.open()
+            #expect(opened.peers.lives.isEmpty)
+            try opened.peers.note(PeerLife(node: NodeID(name: "b"), incarnation: 6, life: 60))
+            try opened.peers.note(life)
+        }
+        do {
+            let opened = try directory.open()
+            #expect(opened.peers.lives == [life])
+        }
+        #expect(try directory.open(acceptsLoss: true).identity.incarnation > 1_000_000_000)
+        let path = directory.data + "/peers"
+        let bytes = try directory.bytes(of: path)
+        for position in bytes.indices {
+            var changed = bytes
+            changed[position] ^= 4
+            try TestDirectory.overwrite(path, changed)
+            #expect(throws: StorageError.self, "byte \(position)") { try directory.open() }
+        }
     }
 
     @Test("a damaged identity is reported, whichever bit it is; a newer format is named") func damaged() throws {

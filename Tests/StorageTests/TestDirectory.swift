@@ -29,6 +29,8 @@ final class TestDirectory: Sendable {
         nodeName: String = "node-0",
         clusterID: [UInt8]? = nil,
         shardCount: UInt32 = 4,
+        membership: Membership? = nil,
+        acceptsLoss: Bool = false,
         calls: FileSystemCalls = .system
     ) throws(StorageError) -> DataDirectory {
         try DataDirectory.open(
@@ -36,6 +38,8 @@ final class TestDirectory: Sendable {
             nodeName: nodeName,
             clusterID: clusterID,
             shardCount: shardCount,
+            membership: membership,
+            acceptsLoss: acceptsLoss,
             calls: calls
         )
     }

@@ -16,7 +16,7 @@ struct TidyTests {
         ("Wire", ["Primitives", "RaftCore", "LockCore", "Replica", "CChecksum"]),
         ("Simulator", ["Primitives", "RaftCore", "LockCore", "Replica", "Wire"]),
     ]
-    private static let cores = ["Primitives", "RaftCore", "LockCore", "Replica"]
+    private static let cores = ["Primitives", "RaftCore", "LockCore", "PlacementCore", "Replica"]
     private static let executables = ["syncline", "syncline-sim"]
 
     private func report(_ problems: [String], _ rule: Comment) {

@@ -46,6 +46,7 @@ struct HostileTests {
             (hello("c"), .unknownNode(name: "c")),
             (hello("a"), .sameNode(name: "a")),
             (hello("b", shards: 8), .shardCountDiffers(16)),
+            (hello("b", membership: 6), .membershipDiffers),
         ]
     )
     func refusals(hello: Hello, refusal: HandshakeRefusal) async throws {
@@ -56,6 +57,22 @@ struct HostileTests {
         try await stranger.awaitClose()
         try await eventually("the reason is told") { node.recorder.rejections == [.refused(refusal)] }
         #expect(node.metrics.rejected.value == 1)
+        try await node.shutdown()
+    }
+
+    @Test("a peer that comes back with less than it had is refused, and told what to do")
+    func stale() async throws {
+        let node = try await lonelyNode()
+        let before = try await RawPeer(port: node.port)
+        try await before.send(hello("b", incarnation: 5))
+        guard case .accepted = try await before.awaitReply() else {
+            Issue.record("not accepted")
+            return
+        }
+        let after = try await RawPeer(port: node.port)
+        try await after.send(hello("b", incarnation: 1))
+        #expect(try await after.awaitReply() == .refused(.staleData(lastMet: 5)))
+        #expect(HandshakeRefusal.staleData(lastMet: 5).description.contains("--accept-data-loss"))
         try await node.shutdown()
     }
 
@@ -108,7 +125,7 @@ struct HostileTests {
         try await first.send(hello("b", incarnation: 1))
         try await first.awaitClose()
         try await eventually("the reason is told") {
-            node.recorder.rejections == [.staleIncarnation(offered: 1, connected: 2)]
+            node.recorder.rejections == [.refused(.staleData(lastMet: 2))]
         }
         #expect(!second.isClosed)
         let third = try await RawPeer(port: node.port)

@@ -18,6 +18,8 @@ func hello(
     _ name: String,
     cluster: [UInt8] = clusterID,
     incarnation: UInt64 = 1,
+    life: UInt64 = 1,
+    membership: UInt64 = 5,
     version: UInt16 = 1,
     shards: UInt32 = 16
 ) -> Hello {
@@ -27,6 +29,8 @@ func hello(
         clusterID: cluster,
         nodeName: name,
         incarnation: incarnation,
+        life: life,
+        membership: membership,
         clientAddress: "\(name):7700",
         httpAddress: "\(name):7701",
         shardCount: shards

@@ -66,6 +66,37 @@ import Testing
             hello.node = NodeID(name: "node-7")
         }
         expect(.shardCountDiffers(16)) { $0.shardCount = 4 }
+        expect(.membershipDiffers) { $0.membership = 6 }
+    }
+
+    @Test("a node that was met with newer data is refused, and so is another copy of the same data")
+    func stale() throws {
+        var policy = policy
+        let hello = Samples.hello
+        var news = policy.meet(hello)
+        #expect(news)
+        news = policy.meet(hello)
+        #expect(!news)
+        #expect(try policy.check(hello) == 1, "the same process again")
+        var older = hello
+        older.incarnation -= 1
+        #expect(throws: HandshakeRefusal.staleData(lastMet: 3)) { try policy.check(older) }
+        var copy = hello
+        copy.life += 1
+        #expect(throws: HandshakeRefusal.staleData(lastMet: 3)) { try policy.check(copy) }
+        copy.incarnation += 1
+        #expect(try policy.check(copy) == 1)
+        news = policy.meet(copy)
+        #expect(news)
+        #expect(throws: HandshakeRefusal.staleData(lastMet: 4)) { try policy.check(hello) }
+    }
+
+    @Test("members in any order are the same; another member or number of copies is not")
+    func membership() {
+        let three = Membership(names: ["a", "b", "c"], copies: 3)
+        #expect(Membership(names: ["c", "a", "b"], copies: 3) == three)
+        #expect(Membership(names: ["a", "b", "c"], copies: 1).hash != three.hash)
+        #expect(Membership(names: ["a", "bc"], copies: 3).hash != Membership(names: ["ab", "c"], copies: 3).hash)
     }
 
     @Test("the dialling side notices that another node answered") func wrongNodeAnswers() throws {

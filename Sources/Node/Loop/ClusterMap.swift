@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package import Primitives
+package import Wire
 
 /// The members of a cluster with a fixed start, and which of them hold which shard.
 package struct ClusterMap: Sendable {
@@ -34,6 +35,10 @@ package struct ClusterMap: Sendable {
             shards: settings.shards,
             replicas: settings.replicas
         )
+    }
+
+    package var membership: Membership {
+        Membership(names: members.map(\.name), copies: UInt32(placement.first?.count ?? 1))
     }
 
     package func name(of id: NodeID) -> String? { members.first { $0.id == id }?.name }

@@ -30,6 +30,7 @@ extension ShardLoop {
             router.receive(reply, shard: shard, id: id, from: node, now: NodeClock.now(), into: &routerEffects)
             scheduleTurn()
         case .ownerWaits(let shard, let term, let waits):
+            guard Int(shard.rawValue) < hosted.count else { return }
             step(.system, .ownerWaits(from: node, shard, term, waits))
         case .confirmWaits(let shard, let query, let requests):
             step(shard, .confirmWaits(from: node, query: query, requests))
@@ -75,6 +76,13 @@ extension ShardLoop {
             }
         }
         for (node, query, waits) in effects.waitsConfirmed {
+            if let (term, report) = effects.ownerWaits, node != router.leader(of: .system) {
+                if node == context.node {
+                    stepAnywhere(.system, .ownerWaits(from: node, shard, term, report))
+                } else {
+                    enqueue(.ownerWaits(shard, term, report), to: node)
+                }
+            }
             if node == context.node {
                 stepAnywhere(.system, .waitsConfirmed(shard, query: query, waits))
             } else {
@@ -107,6 +115,7 @@ extension ShardLoop {
     func publish(_ events: [LockEvent], of hosted: HostedReplica, _ now: Instant) {
         let shard = hosted.shard
         context.metrics.count(events, isLeader: hosted.effects.isLeading)
+        log.audit(events, isLeader: hosted.effects.isLeading)
         for loop in context.loops {
             if loop === self {
                 tellWatchers(events, of: shard)

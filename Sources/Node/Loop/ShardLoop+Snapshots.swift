@@ -73,6 +73,7 @@ extension ShardLoop {
     }
 
     func storeSnapshot(_ store: SnapshotStore, _ shard: ShardID) {
+        guard let replica = hosted[Int(shard.rawValue)], !replica.isInstalling else { return }
         let metadata = store.chunk.snapshot
         let next: UInt64
         do {
@@ -89,8 +90,10 @@ extension ShardLoop {
             post(.perform { $0.step(shard, .snapshotChunkStored(from: store.from, metadata, nextOffset: next)) })
             return
         }
+        replica.isInstalling = true
         let context = context
         context.background { [self] in
+            defer { post(.perform { $0.hosted[Int(shard.rawValue)]?.isInstalling = false }) }
             do {
                 let bytes = try context.snapshots.install(shard, metadata)
                 context.metrics.raft.snapshotsInstalled.increment()

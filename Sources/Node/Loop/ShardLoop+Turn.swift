@@ -15,6 +15,8 @@ extension ShardLoop {
     /// When the loop itself syncs the log, one turn can take a proposal of a single-node shard all the way; the bound
     /// keeps a turn from holding the loop when work begets work.
     static let maxRounds = 8
+    /// Messages that wait for one batch to be durable.
+    static let maxHeldMessages = 1 << 14
 
     func runTurn() {
         loop.preconditionInEventLoop()
@@ -55,7 +57,10 @@ extension ShardLoop {
         if inFlight.isEmpty {
             for (shard, envelope) in batch.messages { enqueue(.raft(shard, envelope.message), to: envelope.to) }
         } else {
-            inFlight[inFlight.index(before: inFlight.endIndex)].messages.append(contentsOf: batch.messages)
+            let last = inFlight.index(before: inFlight.endIndex)
+            // On a disk that stands still these are the same few answers over and over, and Raft repeats what is lost.
+            let room = max(0, Self.maxHeldMessages - inFlight[last].messages.count)
+            inFlight[last].messages.append(contentsOf: batch.messages.prefix(room))
         }
         return nil
     }

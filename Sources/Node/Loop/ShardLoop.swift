@@ -167,6 +167,9 @@ final class HostedReplica {
     var replica: Replica
     var effects = ReplicaEffects()
     var isDirty = false
+    /// A received snapshot is being checked and given its place on the helper thread. Until that is done its file
+    /// must not change, so chunks are not taken: the leader asks again.
+    var isInstalling = false
     /// Nodes without a replica that watch this shard, and until when.
     var subscribers: [NodeID: Instant] = [:]
 

@@ -48,11 +48,11 @@ struct Node: Sendable {
             segmentBytes: settings.walSegmentBytes,
             pool: pool
         )
-        let loops = makeLoops(settings, group, context, incarnation: identity.incarnation)
+        let loops = makeLoops(settings, group, context)
         context.adopt(loops)
         try await hostShards(settings, store, context)
         let addresses = MemberAddresses()
-        let relay = try await connect(settings, identity, context, addresses)
+        let relay = try await connect(settings, store.directory, context, addresses)
         let administrator = NodeAdministrator(
             context: context,
             identity: NodeAdministrator.Identity(
@@ -79,18 +79,13 @@ struct Node: Sendable {
     private static func makeLoops(
         _ settings: Settings,
         _ group: MultiThreadedEventLoopGroup,
-        _ context: NodeContext,
-        incarnation: UInt64
+        _ context: NodeContext
     ) -> [ShardLoop] {
         group.makeIterator().enumerated().map { index, loop in
-            // Never the same for two starts of any node: request ids must not repeat.
-            let origin = StableHash.combine(
-                StableHash.combine(context.node.rawValue, incarnation),
-                UInt64(index)
-            )
+            // Request ids must never repeat, also not after a disk was replaced: nothing kept on a disk decides them.
             var configuration = RouterConfiguration(
                 node: context.node,
-                origin: origin == 0 ? 1 : origin,
+                origin: .random(in: 1 ... .max),
                 placement: context.map.placement
             )
             configuration.requestTimeout = settings.requestTimeout
@@ -132,17 +127,20 @@ struct Node: Sendable {
 
     private static func connect(
         _ settings: Settings,
-        _ identity: NodeIdentity,
+        _ directory: DataDirectory,
         _ context: NodeContext,
         _ addresses: MemberAddresses
     ) async throws -> PeerRelay {
+        let (identity, peers, log) = (directory.identity, directory.peers, context.log)
         let host = context.map.member(named: settings.nodeID)?.host ?? settings.host
         let hello = Hello(
             clusterID: identity.clusterID,
             nodeName: identity.nodeName,
             incarnation: identity.incarnation,
-            clientAddress: "\(host):\(settings.clientPort)",
-            httpAddress: "\(host):\(settings.httpPort)",
+            life: identity.life,
+            membership: context.map.membership.hash,
+            clientAddress: HostPort.text(host, settings.clientPort),
+            httpAddress: HostPort.text(host, settings.httpPort),
             shardCount: UInt32(settings.shards)
         )
         let first = context.loops[0]
@@ -154,6 +152,15 @@ struct Node: Sendable {
                 own: hello,
                 peers: context.map.members.map {
                     Transport.PeerAddress(id: $0.id, name: $0.name, host: $0.host, port: $0.port)
+                },
+                met: peers.lives,
+                onMet: { life in
+                    do throws(StorageError) {
+                        try peers.note(life)
+                    } catch {
+                        // Full disks must not keep nodes apart; a later meeting notes it.
+                        log.error("a peer's start could not be noted", metadata: ["error": "\(error)"])
+                    }
                 },
                 configuration: TransportConfiguration(seed: .random(in: .min ... .max)),
                 metrics: context.metrics.transport,
@@ -253,8 +260,9 @@ struct Node: Sendable {
                 "node": "\(settings.nodeID)", "version": "\(SynclineVersion.current)",
                 "cluster": "\(store.directory.identity.clusterText)",
                 "incarnation": "\(store.directory.identity.incarnation)",
-                "client": "\(settings.host):\(settings.clientPort)", "http": "\(settings.host):\(settings.httpPort)",
-                "peer": "\(settings.host):\(settings.peerPort)", "data": "\(settings.dataDirectory)",
+                "client": "\(HostPort.text(settings.host, settings.clientPort))",
+                "http": "\(HostPort.text(settings.host, settings.httpPort))",
+                "peer": "\(HostPort.text(settings.host, settings.peerPort))", "data": "\(settings.dataDirectory)",
                 "log-level": "\(settings.logLevel)",
             ]
         )

@@ -28,7 +28,9 @@ struct NodeStore {
             path: settings.dataDirectory,
             nodeName: settings.nodeID,
             clusterID: clusterID,
-            shardCount: UInt32(settings.shards)
+            shardCount: UInt32(settings.shards),
+            membership: map.membership,
+            acceptsLoss: settings.acceptDataLoss
         )
         return try read(directory, settings, metrics, logger)
     }
@@ -79,13 +81,14 @@ struct NodeStore {
     ) async throws -> [UInt8]? {
         if let configured = settings.clusterID { return configured }
         let node = NodeID(name: settings.nodeID)
-        guard !DataDirectory.isBound(settings.dataDirectory), !ClusterDiscovery.decides(node, in: map) else {
-            return nil
-        }
+        let decides = ClusterDiscovery.decides(node, in: map) && !settings.acceptDataLoss
+        guard !DataDirectory.isBound(settings.dataDirectory), !decides else { return nil }
         let hello = Hello(
             clusterID: Handshake.noCluster,
             nodeName: settings.nodeID,
             incarnation: 0,
+            life: 0,
+            membership: 0,
             clientAddress: "",
             httpAddress: "",
             shardCount: UInt32(settings.shards)

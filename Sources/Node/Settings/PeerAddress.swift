@@ -13,10 +13,11 @@ package struct PeerAddress: Sendable, Hashable {
     }
 
     /// `name=host:port`, an IPv6 address in brackets.
-    package var text: String { "\(name)=\(host.contains(":") ? "[\(host)]" : host):\(port)" }
+    package var text: String { "\(name)=\(HostPort.text(host, port))" }
 
-    /// Reads the whole list; a failure says what is wrong with which entry.
+    /// Reads the whole list, which may be empty; a failure says what is wrong with which entry.
     static func parse(_ text: String) throws(SettingValueError) -> [PeerAddress] {
+        guard !text.trimmingSpaces.isEmpty else { return [] }
         var peers: [PeerAddress] = []
         for entry in text.split(separator: ",", omittingEmptySubsequences: false) {
             let entry = entry.trimmingSpaces
@@ -68,6 +69,14 @@ package struct PeerAddress: Sendable, Hashable {
             throw SettingValueError("the entry '\(entry)' has no host", remedy)
         }
         return PeerAddress(name: name, host: host, port: port)
+    }
+}
+
+/// An address as people and other programs read it.
+enum HostPort {
+    /// `host:port`, with the brackets that an IPv6 address needs.
+    static func text(_ host: String, _ port: Int) -> String {
+        host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     }
 }
 

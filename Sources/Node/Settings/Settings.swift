@@ -39,6 +39,7 @@ package struct Settings: Sendable {
     package var logLevel = "info"
     package var logFormat = LogFormat.auto
     package var leaseReads = false
+    package var acceptDataLoss = false
     package var walSegmentBytes = 64 << 20
     package var snapshotLogBytes = 16 << 20
     package var insecure = false
@@ -97,6 +98,7 @@ extension Settings {
         logLevel = values.text("log-level") ?? logLevel
         logFormat = values.text("log-format").flatMap(LogFormat.init) ?? logFormat
         leaseReads = values.boolean("lease-reads") ?? leaseReads
+        acceptDataLoss = values.boolean("accept-data-loss") ?? acceptDataLoss
         walSegmentBytes = values.integer("wal-segment-bytes") ?? walSegmentBytes
         snapshotLogBytes = values.integer("snapshot-log-bytes") ?? snapshotLogBytes
         insecure = values.boolean("insecure") ?? insecure

@@ -72,6 +72,12 @@ extension SettingDefinition {
     private static let storage: [SettingDefinition] = [
         .init("data-dir", .text(maximumBytes: 4096), default: "syncline-data", "Folder of the log and snapshots."),
         .init(
+            "accept-data-loss",
+            .boolean,
+            default: "false",
+            "For one start of a node whose newest data is lost: its peers let it in again, with what it has."
+        ),
+        .init(
             "wal-segment-bytes",
             .bytes((1 << 20)...(1 << 30)),
             default: "64MiB",
