@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A position in a `Slots` table. Four bytes instead of a pointer, and the same number on every replica.
-typealias Slot = Int32
+package typealias Slot = Int32
 
 /// No slot.
-let noSlot: Slot = -1
+package let noSlot: Slot = -1
 
 /// What a `Slots` table holds. A vacant record is recognised by its own fields, so no flag is stored beside it.
-protocol SlotRecord: Sendable {
+package protocol SlotRecord: Sendable {
     static var vacant: Self { get }
     var isVacant: Bool { get }
 }
@@ -17,20 +17,20 @@ protocol SlotRecord: Sendable {
 ///
 /// The storage is cut into pages. Growing never moves records, and a value copy taken for a snapshot costs only the
 /// pages that change while it lives.
-struct Slots<Record: SlotRecord>: Sendable {
+package struct Slots<Record: SlotRecord>: Sendable {
     private static var pageBits: Int { 8 }
     private static var pageSize: Int { 1 << pageBits }
 
     private var pages: [[Record]] = []
     /// One above the highest slot ever used.
-    private(set) var end: Slot = 0
+    package private(set) var end: Slot = 0
     /// Vacant slots below `end`; the last is reused first.
-    private(set) var free: [Slot] = []
+    package private(set) var free: [Slot] = []
 
-    init() {}
+    package init() {}
 
     /// Rebuilds a table from a snapshot. Nil when `free` does not name exactly the vacant records.
-    init?(records: [Record], free: [Slot]) {
+    package init?(records: [Record], free: [Slot]) {
         guard records.count <= Int(Slot.max) else { return nil }
         var listed = Array(repeating: false, count: records.count)
         for slot in free {
@@ -44,16 +44,16 @@ struct Slots<Record: SlotRecord>: Sendable {
         self.free = free
     }
 
-    var count: Int { Int(end) - free.count }
+    package var count: Int { Int(end) - free.count }
 
-    func contains(_ slot: Slot) -> Bool { slot >= 0 && slot < end && !self[slot].isVacant }
+    package func contains(_ slot: Slot) -> Bool { slot >= 0 && slot < end && !self[slot].isVacant }
 
-    subscript(slot: Slot) -> Record {
+    package subscript(slot: Slot) -> Record {
         _read { yield pages[Int(slot) >> Self.pageBits][Int(slot) & (Self.pageSize - 1)] }
         _modify { yield &pages[Int(slot) >> Self.pageBits][Int(slot) & (Self.pageSize - 1)] }
     }
 
-    mutating func insert(_ record: Record) -> Slot {
+    package mutating func insert(_ record: Record) -> Slot {
         if let slot = free.popLast() {
             self[slot] = record
             return slot
@@ -62,7 +62,7 @@ struct Slots<Record: SlotRecord>: Sendable {
         return end - 1
     }
 
-    mutating func remove(_ slot: Slot) {
+    package mutating func remove(_ slot: Slot) {
         self[slot] = .vacant
         free.append(slot)
     }

@@ -6,13 +6,15 @@
 ///
 /// Callers hash with `Hasher`, whose per-process seed keeps clients from choosing names that collide; positions
 /// therefore differ between replicas, and nothing outside may depend on them.
-struct SlotIndex: Sendable {
+package struct SlotIndex: Sendable {
     /// Hash in the high half, slot plus one in the low half; zero is empty.
     private var buckets: [UInt64] = []
-    private(set) var count = 0
+    package private(set) var count = 0
+
+    package init() {}
 
     /// The slot with this hash for which `matches` holds.
-    func find(_ hash: UInt32, where matches: (Slot) -> Bool) -> Slot? {
+    package func find(_ hash: UInt32, where matches: (Slot) -> Bool) -> Slot? {
         guard count > 0 else { return nil }
         let mask = buckets.count - 1
         var position = Int(hash) & mask
@@ -28,14 +30,14 @@ struct SlotIndex: Sendable {
     }
 
     /// The pair must not be in the index.
-    mutating func insert(_ hash: UInt32, _ slot: Slot) {
+    package mutating func insert(_ hash: UInt32, _ slot: Slot) {
         if (count + 1) * 4 > buckets.count * 3 { resize(to: Swift.max(16, buckets.count * 2)) }
         place(UInt64(hash) << 32 | UInt64(UInt32(slot) + 1))
         count += 1
     }
 
     /// The pair must be in the index.
-    mutating func remove(_ hash: UInt32, _ slot: Slot) {
+    package mutating func remove(_ hash: UInt32, _ slot: Slot) {
         guard count > 0 else { return }
         let mask = buckets.count - 1
         let wanted = UInt64(hash) << 32 | UInt64(UInt32(slot) + 1)
