@@ -13,6 +13,7 @@ enum Event {
     case connect(pair: Int)
     case diskDone(node: Int, life: UInt32, batch: UInt64)
     case snapshotWritten(node: Int, life: UInt32, shard: Int)
+    case snapshotInPlace(node: Int, life: UInt32, shard: Int)
     case restart(node: Int)
     case resume(node: Int)
     case client(Int)

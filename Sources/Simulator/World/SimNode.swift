@@ -14,6 +14,7 @@ enum NodeInput {
     case snapshotWritten(shard: Int, SimDisk.Snapshot)
     case snapshotRead(shard: Int, SnapshotRead)
     case snapshotStored(shard: Int, SnapshotStore)
+    case snapshotInstalled(shard: Int, from: NodeID, SimDisk.Snapshot)
     case transferLeadership(shard: Int)
     case clientRequest(Int)
     case clientCancel(Int)
@@ -25,7 +26,7 @@ extension NodeInput {
         switch self {
         case .frame(let peer, _), .peerConnected(let peer), .peerDisconnected(let peer): peer
         case .tick, .transferLeadership: -1
-        case .batchSynced, .snapshotWritten, .snapshotRead, .snapshotStored: -2
+        case .batchSynced, .snapshotWritten, .snapshotRead, .snapshotStored, .snapshotInstalled: -2
         case .clientRequest(let operation), .clientCancel(let operation): 1000 + operation
         }
     }
@@ -53,6 +54,8 @@ final class SimReplica {
     var isTouched = false
     /// A snapshot on its way to the disk.
     var snapshotJob: SimDisk.Snapshot?
+    /// A received snapshot that is being checked and given its place; no chunk is taken meanwhile.
+    var installing: (from: NodeID, snapshot: SimDisk.Snapshot)?
 
     init(shard: Int, replica: Replica, shadow: ReplicaShadow) {
         self.shard = shard

@@ -44,6 +44,7 @@ extension Simulation {
     }
 
     func storeChunk(_ store: SnapshotStore, _ node: SimNode, _ shard: Int, _ local: Instant) {
+        guard node.replicas[shard].installing == nil else { return }
         let chunk = store.chunk
         probes.hit(.snapshotChunkStored)
         if node.disk.receiving[shard]?.metadata != chunk.snapshot {
@@ -71,8 +72,16 @@ extension Simulation {
             )
             return
         }
-        probes.hit(.snapshotInstalled)
-        node.disk.install(SimDisk.Snapshot(metadata: chunk.snapshot, bytes: bytes), shard: shard)
-        step(.snapshotInstalled(from: store.from, chunk.snapshot, bytes: bytes), node, shard, local)
+        node.replicas[shard].installing = (store.from, SimDisk.Snapshot(metadata: chunk.snapshot, bytes: bytes))
+        // On the helper thread, behind whatever else is there: much may change meanwhile.
+        let delay = random.interval(from: .milliseconds(1), to: .milliseconds(400)) + node.syncDelay
+        queue.schedule(.snapshotInPlace(node: node.index, life: node.life, shard: shard), at: now + delay)
+    }
+
+    func snapshotInPlace(_ node: SimNode, _ life: UInt32, _ shard: Int) {
+        guard node.life == life, node.isUp, let (from, snapshot) = node.replicas[shard].installing else { return }
+        node.replicas[shard].installing = nil
+        node.disk.install(snapshot, shard: shard)
+        post(.snapshotInstalled(shard: shard, from: from, snapshot), to: node)
     }
 }

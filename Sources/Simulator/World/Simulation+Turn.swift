@@ -43,6 +43,9 @@ extension Simulation {
             step(.snapshotTaken(snapshot.metadata), node, shard, local)
         case .snapshotRead(let shard, let read): answerSnapshotRead(read, node, shard, local)
         case .snapshotStored(let shard, let store): storeChunk(store, node, shard, local)
+        case .snapshotInstalled(let shard, let from, let snapshot):
+            probes.hit(.snapshotInstalled)
+            step(.snapshotInstalled(from: from, snapshot.metadata, bytes: snapshot.bytes), node, shard, local)
         case .transferLeadership(let shard): step(.transferLeadership(to: nil), node, shard, local)
         case .clientRequest(let operation): submit(operation, node, local)
         case .clientCancel(let operation): cancelAbandoned(operation, node, local)

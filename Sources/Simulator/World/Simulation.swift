@@ -143,6 +143,7 @@ package final class Simulation {
         case .connect(let pair): connect(pair)
         case .diskDone(let node, let life, let batch): diskDone(nodes[node], life, batch)
         case .snapshotWritten(let node, let life, let shard): snapshotWritten(nodes[node], life, shard)
+        case .snapshotInPlace(let node, let life, let shard): snapshotInPlace(nodes[node], life, shard)
         case .restart(let node): restart(nodes[node])
         case .resume(let node): resume(nodes[node])
         case .client(let client): wake(client)
