@@ -49,6 +49,10 @@ package enum AdministrationError: Error, Equatable, Sendable {
     case unknownNode(String)
     case unknownShard(ShardID)
     case notLeader(ShardID, leader: String?)
+    /// The target keeps no copy of the shard, or of any that this node leads (nil), so it cannot lead it.
+    case notReplica(ShardID?, target: String)
+    /// The target is this node, which leads already.
+    case leadsAlready(target: String)
 }
 
 package struct ShardStatus: Sendable, Equatable {

@@ -25,7 +25,7 @@ actor CommandChannel {
     private let selector: EndpointSelector
     private let attemptTimeout: Duration
     private var connection: Connection?
-    private var connecting: Task<Connection, any Error>?
+    private var connecting: (task: Task<Connection, any Error>, deadline: ContinuousClock.Instant)?
     private var isClosed = false
 
     init(selector: EndpointSelector, attemptTimeout: Duration) {
@@ -33,7 +33,8 @@ actor CommandChannel {
         self.attemptTimeout = attemptTimeout
     }
 
-    /// Sends until it is answered or the deadline has passed. Refusals are thrown; so are failures, with their outcome.
+    /// Sends until it is answered or the deadline has passed. Refusals are thrown; so are failures, with their outcome:
+    /// once a sending may have been carried out, only an answer can say that the command was not.
     func call(
         _ command: Command,
         repeatable: Repeatable = .yes,
@@ -41,20 +42,22 @@ actor CommandChannel {
         attempt: Duration? = nil
     ) async throws(SynclineError) -> TimedReply {
         let bytes = command.encoded()
+        // Set with the first sending that may have been carried out.
         var firstSent: ContinuousClock.Instant?
         var lastError: SynclineError?
         var round = 0
         while true {
-            let now = ContinuousClock.now
-            guard now < deadline else {
-                throw lastError ?? SynclineError(code: .timeout, message: "no answer within the deadline")
-            }
             let connection: Connection
             do throws(SynclineError) {
+                if round > 1 || (round == 1 && self.connection?.isOpen == true) {
+                    try await Backoff.pause(round: round, deadline: deadline)
+                }
+                guard ContinuousClock.now < deadline else {
+                    throw lastError ?? SynclineError(code: .timeout, message: "no answer within the deadline")
+                }
                 connection = try await connect(deadline: deadline)
             } catch {
-                // An earlier sending decides what became of the command, not the failure to send it once more.
-                throw lastError.map { $0.outcome == .unknown ? $0 : error } ?? error
+                throw error.after(unknownSending: firstSent != nil)
             }
             let sent = ContinuousClock.now
             do {
@@ -65,7 +68,7 @@ actor CommandChannel {
                 }
                 let error = SynclineError(serverText: text)
                 let mayRepeat = error.outcome == .notDone || repeatable == .yes
-                guard error.isTransient, mayRepeat else { throw error }
+                guard error.isTransient, mayRepeat else { throw error.after(unknownSending: firstSent != nil) }
                 if error.outcome == .unknown { firstSent = firstSent ?? sent }
                 lastError = error
             } catch let error as SynclineError {
@@ -73,12 +76,10 @@ actor CommandChannel {
             } catch {
                 let failure = error as? ConnectionFailure ?? .sent("\(error)")
                 drop(connection)
-                let outcome: SynclineError.Outcome =
-                    failure.wasSent || lastError?.outcome == .unknown ? .unknown : .notDone
                 let report = SynclineError(
                     code: .timeout,
                     message: "\(connection.endpoint): \(failure.message)",
-                    outcome: outcome
+                    outcome: failure.wasSent ? .unknown : .notDone
                 )
                 if failure.wasSent {
                     firstSent = firstSent ?? sent
@@ -87,13 +88,12 @@ actor CommandChannel {
                 lastError = report
             }
             round += 1
-            if round > 1 || connection.isOpen { try await Backoff.pause(round: round, deadline: deadline) }
         }
     }
 
     func close() {
         isClosed = true
-        connecting?.cancel()
+        connecting?.task.cancel()
         connection?.close()
         connection = nil
     }
@@ -103,25 +103,26 @@ actor CommandChannel {
         while true {
             guard !isClosed else { throw SynclineError(code: .closed, message: "the client is closed") }
             if let connection, connection.isOpen { return connection }
-            let attempt: Task<Connection, any Error>
+            let attempt: (task: Task<Connection, any Error>, deadline: ContinuousClock.Instant)
             if let connecting {
                 attempt = connecting
             } else {
                 let selector = selector
-                attempt = Task { try await selector.connect(deadline: deadline) }
+                attempt = (Task { try await selector.connect(deadline: deadline) }, deadline)
                 connecting = attempt
             }
-            let result = await attempt.result
-            if connecting == attempt {
+            let result = await attempt.task.result
+            if connecting?.task == attempt.task {
                 connecting = nil
                 if case .success(let fresh) = result {
                     if isClosed { fresh.close() } else { connection = fresh }
                 }
             }
-            if case .failure(let error) = result, ContinuousClock.now >= deadline || isClosed {
+            let now = ContinuousClock.now
+            if case .failure(let error) = result, now >= deadline || now < attempt.deadline || isClosed {
                 throw error as? SynclineError ?? SynclineError(code: .unreachable, message: "\(error)")
             }
-            // An attempt of a caller with a nearer deadline may have failed for that reason alone: go round again.
+            // An attempt of a caller with a nearer deadline has failed for that reason alone: go round again.
         }
     }
 
@@ -148,6 +149,18 @@ extension SynclineError {
 
     /// Worth another try, perhaps at another node.
     var isTransient: Bool { [.unavailable, .unknownOutcome, .busy].contains(code) }
+
+    /// Says what became of a request that has failed like this, when an earlier sending of it may have been carried
+    /// out: that is unknown, unless this is an answer to the request itself. That its number is forgotten is none.
+    func after(unknownSending isUnknown: Bool) -> SynclineError {
+        guard isUnknown, outcome == .notDone, !isVerdict else { return self }
+        return SynclineError(code: code, message: message, outcome: .unknown, cycle: cycle)
+    }
+
+    /// A node has decided on the request.
+    private var isVerdict: Bool {
+        !isTransient && ![.timeout, .unreachable, .cancelled, .closed, .staleSequence].contains(code)
+    }
 }
 
 extension SynclineError.Code {

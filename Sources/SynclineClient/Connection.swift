@@ -15,20 +15,27 @@ import RESP
 enum ConnectionFailure: Error {
     /// Not one byte of it left.
     case notSent(String)
+    /// Nor here: nobody listens at the address, and its machine said so at once.
+    case refused(String)
     /// It may have been received.
     case sent(String)
 
     var wasSent: Bool {
         switch self {
-        case .notSent: false
+        case .notSent, .refused: false
         case .sent: true
         }
     }
 
     var message: String {
         switch self {
-        case .notSent(let message), .sent(let message): message
+        case .notSent(let message), .refused(let message), .sent(let message): message
         }
+    }
+
+    var isRefusal: Bool {
+        if case .refused = self { return true }
+        return false
     }
 }
 
@@ -73,7 +80,8 @@ final class Connection: Sendable {
                 .get()
             connection = Connection(endpoint: endpoint, channel: channel)
         } catch {
-            throw .notSent("cannot connect to \(endpoint): \(ConnectionCause.text(error))")
+            let message = "cannot connect to \(endpoint): \(ConnectionCause.text(error))"
+            throw ConnectionCause.isRefusal(error) ? .refused(message) : .notSent(message)
         }
         do {
             let reply = try await connection.send(Command("HELLO", "3").encoded(), timeout: timeout)
@@ -176,6 +184,16 @@ final class ReplyHandler: ChannelDuplexHandler {
 
 /// Connection errors in a few words.
 package enum ConnectionCause {
+    /// Each address of the host refused.
+    static func isRefusal(_ error: any Error) -> Bool {
+        switch error {
+        case let error as IOError: error.errnoCode == ECONNREFUSED
+        case let error as NIOConnectionError:
+            !error.connectionErrors.isEmpty && error.connectionErrors.allSatisfy { isRefusal($0.error) }
+        default: false
+        }
+    }
+
     package static func text(_ error: any Error) -> String {
         switch error {
         case let error as IOError: return String(cString: strerror(error.errnoCode))

@@ -7,11 +7,15 @@ import Synchronization
 final class EndpointSelector: Sendable {
     private let endpoints: [Endpoint]
     private let connectTimeout: Duration
+    private let refusalTimeout: Duration?
     private let current: Mutex<Int>
+    private let hasConnected = Atomic(false)
 
-    init(_ endpoints: [Endpoint], connectTimeout: Duration) {
+    /// - Parameter refusalTimeout: see ``SynclineClient/Configuration/refusalTimeout``.
+    init(_ endpoints: [Endpoint], connectTimeout: Duration, refusalTimeout: Duration? = nil) {
         self.endpoints = endpoints
         self.connectTimeout = connectTimeout
+        self.refusalTimeout = refusalTimeout
         // Clients that start together should not all sit on the first node.
         self.current = Mutex(endpoints.isEmpty ? 0 : Int.random(in: 0..<endpoints.count))
     }
@@ -28,22 +32,31 @@ final class EndpointSelector: Sendable {
         deadline: ContinuousClock.Instant,
         onPush: @escaping @Sendable ([RESPValue]) -> Void = { _ in }
     ) async throws(SynclineError) -> Connection {
+        let began = ContinuousClock.now
         var failures = 0
+        // Endpoints in a row that refused the connection.
+        var refusals = 0
         var lastMessage = "no endpoint was tried"
         guard !endpoints.isEmpty else {
             throw SynclineError(code: .unreachable, message: "the client was given no endpoint")
         }
         while true {
             let remaining = ContinuousClock.now.duration(to: deadline)
-            guard remaining > .zero else {
+            let isRefused = refusals >= endpoints.count && !hasConnected.load(ordering: .relaxed)
+            let isHopeless = isRefused && refusalTimeout.map { began.duration(to: .now) >= $0 } ?? false
+            guard remaining > .zero, !isHopeless else {
                 let names = endpoints.map(\.description).joined(separator: ", ")
                 throw SynclineError(code: .unreachable, message: "no node answers at \(names); last: \(lastMessage)")
             }
             let endpoint = current.withLock { endpoints[$0] }
             do throws(ConnectionFailure) {
-                return try await Connection.open(to: endpoint, timeout: min(remaining, connectTimeout), onPush: onPush)
+                let timeout = min(remaining, connectTimeout)
+                let connection = try await Connection.open(to: endpoint, timeout: timeout, onPush: onPush)
+                hasConnected.store(true, ordering: .relaxed)
+                return connection
             } catch {
                 lastMessage = error.message
+                refusals = error.isRefusal ? refusals + 1 : 0
                 avoid(endpoint)
                 failures += 1
             }

@@ -25,6 +25,8 @@ public enum LockWait: Sendable, Hashable {
 /// A lock that was granted.
 public struct LockGrant: Sendable, Hashable {
     public let name: String
+    /// The mode asked for. A session that acquires again what it holds in a stronger mode keeps that one;
+    /// ``SynclineClient/lockInfo(_:namespace:)`` tells it.
     public let mode: LockMode
     /// The fencing token: it rises with every grant of this lock and is never used twice. Hand it on with every write
     /// to what the lock protects, and let that refuse a token lower than the highest it has seen: a paused process
@@ -110,10 +112,18 @@ public struct LockInfo: Sendable, Hashable, Codable {
     public let kind: Kind
     /// A semaphore's size; 1 otherwise.
     public let limit: UInt64
+    /// The first of them: at most 16 in a list, more when one lock is asked for.
     public let holders: [LockHolder]
+    /// All of them, listed or not.
+    public let holderCount: UInt64
+    /// The next in line: at most 16 in a list, more when one lock is asked for.
     public let waiters: [LockWaiter]
+    /// All of them, listed or not.
+    public let waiterCount: UInt64
     /// True while a lock-delay keeps it from being granted after its holder's session expired.
     public let isDelayed: Bool
+    /// What an election's leader announced when it campaigned; nil for locks and semaphores.
+    public let value: [UInt8]?
 }
 
 /// A session as the cluster sees it.
@@ -125,8 +135,10 @@ public struct SessionInfo: Sendable, Hashable, Codable {
     /// Until it expires unless it is renewed; nil when the cluster did not tell.
     public let remainingMilliseconds: UInt64?
     public let ageMilliseconds: UInt64
-    /// Names it holds.
+    /// Names it holds, the first of them.
     public let held: [String]
+    /// How many it holds, listed or not.
+    public let heldCount: UInt64
     /// Names it waits for.
     public let waiting: [String]
 }

@@ -33,14 +33,20 @@ enum Reply {
         for holder in value["holders"]?.elements ?? [] { holders.append(try lockHolder(holder)) }
         var waiters: [LockWaiter] = []
         for waiter in value["waiters"]?.elements ?? [] { waiters.append(try lockWaiter(waiter)) }
+        let kind = value["kind"]?.string.flatMap { LockInfo.Kind(rawValue: $0.lowercased()) } ?? .lock
+        var announced: [UInt8]?
+        if kind == .election, case .bulk(let bytes) = value["value"] { announced = Array(buffer: bytes) }
         return LockInfo(
             name: name,
             namespace: value["namespace"]?.string ?? "default",
-            kind: value["kind"]?.string.flatMap { LockInfo.Kind(rawValue: $0.lowercased()) } ?? .lock,
+            kind: kind,
             limit: number(value, "limit") ?? 1,
             holders: holders,
+            holderCount: number(value, "holder-count") ?? UInt64(holders.count),
             waiters: waiters,
-            isDelayed: flag(value, "delayed")
+            waiterCount: number(value, "waiter-count") ?? UInt64(waiters.count),
+            isDelayed: flag(value, "delayed"),
+            value: announced
         )
     }
 
@@ -69,6 +75,7 @@ enum Reply {
 
     static func sessionInfo(_ value: RESPValue) throws(SynclineError) -> SessionInfo {
         guard let id = value["id"]?.string else { throw unexpected("SESSION.INFO") }
+        let held = value["held"]?.elements?.compactMap(\.string) ?? []
         return SessionInfo(
             id: id,
             label: value["label"]?.string ?? "",
@@ -76,7 +83,8 @@ enum Reply {
             ttlMilliseconds: number(value, "ttl") ?? 0,
             remainingMilliseconds: number(value, "remaining"),
             ageMilliseconds: number(value, "age") ?? 0,
-            held: value["held"]?.elements?.compactMap(\.string) ?? [],
+            held: held,
+            heldCount: number(value, "held-count") ?? UInt64(held.count),
             waiting: value["waiting"]?.elements?.compactMap(\.string) ?? []
         )
     }

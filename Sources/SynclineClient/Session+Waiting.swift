@@ -39,26 +39,28 @@ extension Session {
         var deadline: ContinuousClock.Instant?
         if case .upTo(let duration) = wait { deadline = .now + duration }
         var sequence = keeper.nextSequence()
-        var wasSent = false
+        // A sending under this number may have been carried out.
+        var isUnknown = false
         var round = 0
         while true {
-            if let end = handle.end { throw await ended(end, request, wasSent ? sequence : nil) }
-            let remaining = deadline.map { max(.zero, ContinuousClock.now.duration(to: $0)) }
-            if let deadline, ContinuousClock.now > deadline + client.configuration.requestTimeout {
-                throw SynclineError(
-                    code: .timeout,
-                    message: "no answer within the deadline",
-                    outcome: wasSent ? .unknown : .notDone
-                )
+            if let end = handle.end { throw await ended(end, request, isUnknown ? sequence : nil) }
+            let limit = (deadline ?? .now) + client.configuration.requestTimeout
+            let connection: Connection
+            do throws(SynclineError) {
+                guard ContinuousClock.now <= limit else {
+                    throw SynclineError(code: .timeout, message: "no answer within the deadline")
+                }
+                guard let fresh = try await checkOut(round: round, deadline: limit, handle) else { continue }
+                connection = fresh
+            } catch {
+                if handle.end != nil { continue }
+                throw error.after(unknownSending: isUnknown)
             }
-            let connection = try await client.waiting.checkOut(
-                deadline: .now + (remaining ?? .zero) + client.configuration.requestTimeout
-            )
             guard handle.attach(connection) else {
                 client.waiting.checkIn(connection)
                 continue
             }
-            wasSent = true
+            let remaining = deadline.map { max(.zero, ContinuousClock.now.duration(to: $0)) }
             let rest: RemainingWait = remaining.map { .milliseconds($0.wholeMilliseconds) } ?? .forever
             let answer = await send(request.make(rest, sequence), on: connection, wait: remaining)
             handle.detach()
@@ -70,19 +72,55 @@ extension Session {
                     // The server took the broken connection of an earlier sending for a client that had gone: that
                     // request is over, so this is a new one.
                     sequence = keeper.nextSequence()
+                    isUnknown = false
                 } else if !error.isTransient {
-                    throw error
+                    throw error.code == .cancelled ? error : error.after(unknownSending: isUnknown)
+                } else if error.outcome == .unknown {
+                    isUnknown = true
                 }
             case .success(let value):
                 client.waiting.checkIn(connection)
                 return value
-            case .failure:
+            case .failure(let failure):
                 client.waiting.discard(connection)
+                if failure.wasSent { isUnknown = true }
                 if handle.end == nil { client.waiting.avoid(connection.endpoint) }
             }
             round += 1
-            try? await Backoff.pause(round: round, deadline: .now + .seconds(1))
         }
+    }
+
+    /// A connection to wait on, after a pause if this is not the first attempt. Nil as soon as the wait is ended: what
+    /// comes of the connecting is kept for others.
+    private func checkOut(
+        round: Int,
+        deadline: ContinuousClock.Instant,
+        _ handle: WaitHandle
+    ) async throws(SynclineError) -> Connection? {
+        let waiting = client.waiting
+        let (results, source) = AsyncStream.makeStream(of: Result<Connection, SynclineError>.self)
+        let attempt = Task {
+            do throws(SynclineError) {
+                if round > 0 { try await Backoff.pause(round: round, deadline: .now + .seconds(1)) }
+                let connection = try await waiting.checkOut(deadline: deadline)
+                if case .terminated = source.yield(.success(connection)) { waiting.checkIn(connection) }
+            } catch {
+                source.yield(.failure(error))
+            }
+            source.finish()
+        }
+        let isBegun = handle.connecting {
+            source.finish()
+            attempt.cancel()
+        }
+        if !isBegun {
+            source.finish()
+            attempt.cancel()
+        }
+        defer { handle.detach() }
+        for await result in results { return try result.get() }
+        attempt.cancel()
+        return nil
     }
 
     private func send(
@@ -91,14 +129,11 @@ extension Session {
         wait: Duration?
     ) async -> Result<RESPValue, ConnectionFailure> {
         // A node that hangs keeps its connections open; a fresh connection to it shows whether it still answers.
+        let interval = client.configuration.probeInterval
         let probe = Task {
             while !Task.isCancelled {
-                try await Task.sleep(for: .seconds(5))
-                do {
-                    try await Connection.open(to: connection.endpoint, timeout: .seconds(2)).close()
-                } catch {
-                    return connection.close()
-                }
+                try await Task.sleep(for: interval)
+                if await !LivenessProbe.answers(connection.endpoint, within: .seconds(2)) { return connection.close() }
             }
         }
         defer { probe.cancel() }
@@ -111,8 +146,9 @@ extension Session {
     }
 
     /// What to report for a wait that was ended from outside, after making sure that nothing was granted behind it.
+    /// - Parameter sequence: of a sending that may have been carried out, if there is one.
     private func ended(_ end: WaitHandle.End, _ request: WaitingRequest, _ sequence: UInt64?) async -> SynclineError {
-        guard end == .cancelled else { return lostError() }
+        guard end == .cancelled else { return lostError().after(unknownSending: sequence != nil) }
         guard let sequence else { return SynclineError(code: .cancelled, message: "the task was cancelled") }
         // A task of its own, because this one is cancelled.
         let outcome = await Task { await settle(request, sequence) }.value
@@ -122,18 +158,23 @@ extension Session {
     /// Asks under the same number what became of the request, and takes back a grant that came too late.
     private func settle(_ request: WaitingRequest, _ sequence: UInt64) async -> SynclineError.Outcome {
         let deadline = ContinuousClock.now + client.configuration.requestTimeout
-        do throws(SynclineError) {
-            guard let reply = try await question(request, sequence, deadline) else { return .unknown }
-            if case .error(let text) = reply { return SynclineError(serverText: text).outcome }
-            guard !reply.isNull else { return .notDone }
-            guard let undo = request.undo else { return .done }
-            for make in undo() {
-                _ = try await client.commands.call(make(keeper.nextSequence()), deadline: deadline)
-            }
-            return .notDone
-        } catch {
-            return error.outcome
+        guard let reply = await question(request, sequence, deadline) else { return .unknown }
+        if case .error(let text) = reply {
+            let error = SynclineError(serverText: text)
+            // The wait was cancelled at the server too: nothing came of it.
+            return error.code == .cancelled ? .notDone : error.after(unknownSending: true).outcome
         }
+        guard !reply.isNull else { return .notDone }
+        guard let undo = request.undo else { return .done }
+        for make in undo() {
+            do throws(SynclineError) {
+                _ = try await client.commands.call(make(keeper.nextSequence()), deadline: deadline)
+            } catch {
+                // Nothing is held either when there is no such session, or no such hold, any more.
+                guard [.noSession, .sessionEnded, .notHeld].contains(error.code) else { return .unknown }
+            }
+        }
+        return .notDone
     }
 
     /// Sends a request once more with next to no patience: it takes the place of the one still in line, if there is
@@ -142,10 +183,10 @@ extension Session {
         _ request: WaitingRequest,
         _ sequence: UInt64,
         _ deadline: ContinuousClock.Instant
-    ) async throws(SynclineError) -> RESPValue? {
+    ) async -> RESPValue? {
         let command = request.make(.milliseconds(1), sequence)
         for _ in 0..<3 {
-            let connection = try await client.waiting.checkOut(deadline: deadline)
+            guard let connection = try? await client.waiting.checkOut(deadline: deadline) else { return nil }
             switch await send(command, on: connection, wait: .milliseconds(1)) {
             case .success(let value):
                 client.waiting.checkIn(connection)

@@ -14,7 +14,8 @@ public struct LockEvent: Sendable, Hashable {
         case broken
         /// A request for it was given up as a deadlock's victim; ``LockEvent/reason`` tells the cycle.
         case deadlock
-        /// The connection broke and watching goes on at another node: events may be missing before this one.
+        /// The connection broke, or its node no longer answered, and watching goes on at another node: events may be
+        /// missing before this one.
         case resumed
         /// A kind that this version of the library does not know.
         case other(String)
@@ -80,11 +81,24 @@ extension SynclineClient {
                 if case .error(let text) = reply { throw SynclineError(serverText: text) }
                 gate.open(after: isFirst ? nil : LockEvent(kind: .resumed, namespace: namespace, names: names))
                 isFirst = false
+                let pings = Task { try await ping(connection) }
+                defer { pings.cancel() }
                 for await _ in closed {}
             } catch is ConnectionFailure {
                 // Another node may do better.
             }
             if !Task.isCancelled { selector.avoid(connection.endpoint) }
+        }
+    }
+}
+
+extension SynclineClient {
+    /// Asks now and then, until it is cancelled. A node that is frozen keeps its connections open and tells nothing, as
+    /// does one where nothing happens; the connection is given up when the answer is missing.
+    private func ping(_ connection: Connection) async throws {
+        while true {
+            try await Task.sleep(for: configuration.probeInterval)
+            _ = try await connection.send(Command("PING").encoded(), timeout: configuration.attemptTimeout)
         }
     }
 }

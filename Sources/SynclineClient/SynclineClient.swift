@@ -26,6 +26,11 @@ public final class SynclineClient: Sendable {
         public var requestTimeout: Duration = .seconds(10)
         /// How many requests may wait for locks at the same time; each needs a connection.
         public var waitingLimit = 256
+        /// How long to go on when nobody listens at any endpoint and none of them has ever answered this client, which
+        /// more often means a wrong address than a cluster about to start. nil: as long as the request may take.
+        public var refusalTimeout: Duration?
+        /// How often a node that a wait or a watch is with is asked whether it still lives.
+        var probeInterval: Duration = .seconds(5)
 
         public init() {}
     }
@@ -45,7 +50,11 @@ public final class SynclineClient: Sendable {
     public init(endpoints: [Endpoint], configuration: Configuration = Configuration()) {
         self.endpoints = endpoints
         self.configuration = configuration
-        let selector = EndpointSelector(endpoints, connectTimeout: configuration.connectTimeout)
+        let selector = EndpointSelector(
+            endpoints,
+            connectTimeout: configuration.connectTimeout,
+            refusalTimeout: configuration.refusalTimeout
+        )
         self.selector = selector
         self.commands = CommandChannel(selector: selector, attemptTimeout: configuration.attemptTimeout)
         self.renewals = CommandChannel(selector: selector, attemptTimeout: configuration.attemptTimeout)

@@ -80,7 +80,8 @@ final class WaitHandle: Sendable {
     }
 
     private struct State {
-        var connection: Connection?
+        /// Breaks off what the wait does now: connecting, or waiting on a connection.
+        var interrupt: (@Sendable () -> Void)?
         var end: End?
     }
 
@@ -90,21 +91,26 @@ final class WaitHandle: Sendable {
     var end: End? { state.withLock { $0.end } }
 
     func stop(_ end: End) {
-        let connection = state.withLock { state in
+        let interrupt = state.withLock { state in
             if state.end == nil { state.end = end }
-            return state.connection
+            return state.interrupt
         }
-        connection?.close()
+        interrupt?()
     }
 
-    /// False when the wait has been ended already.
-    func attach(_ connection: Connection) -> Bool {
+    /// The wait is on this connection now, which is closed when it is ended. False when it has been ended already.
+    func attach(_ connection: Connection) -> Bool { interrupt { connection.close() } }
+
+    /// The wait has no connection yet; `stop` is called when it is ended. False when it has been ended already.
+    func connecting(_ stop: @escaping @Sendable () -> Void) -> Bool { interrupt(stop) }
+
+    private func interrupt(_ interrupt: @escaping @Sendable () -> Void) -> Bool {
         state.withLock { state in
             guard state.end == nil else { return false }
-            state.connection = connection
+            state.interrupt = interrupt
             return true
         }
     }
 
-    func detach() { state.withLock { $0.connection = nil } }
+    func detach() { state.withLock { $0.interrupt = nil } }
 }

@@ -110,7 +110,12 @@ struct FakeAdministration: NodeAdministration {
     }
 
     func transferLeadership(shard: ShardID?, to target: String?) async throws(AdministrationError) -> [ShardID] {
-        if target == "node-9" { throw .unknownNode("node-9") }
+        switch target {
+        case "node-9": throw .unknownNode("node-9")
+        case "node-8": throw .notReplica(nil, target: "node-8")
+        case "node-0": throw .leadsAlready(target: "node-0")
+        default: break
+        }
         if let shard, shard.rawValue > 0 { throw .notLeader(shard, leader: "node-1") }
         return [ShardID(0)]
     }

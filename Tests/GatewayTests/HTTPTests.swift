@@ -29,10 +29,12 @@ struct HTTPTests {
         }
     }
 
-    private func withServer(
+    func withServer(
         _ configuration: HTTPConfiguration = HTTPConfiguration(port: 0),
         ports: LoopPorts,
         administration: FakeAdministration = FakeAdministration(),
+        observer: any GatewayObserver = SilentObserver(),
+        metrics: @escaping @Sendable () -> String = { "syncline_up 1\n" },
         _ body: @escaping @Sendable (Int) async throws -> Void
     ) async throws {
         var logger = Logger(label: "test")
@@ -42,9 +44,9 @@ struct HTTPTests {
             identity: ServerIdentity(nodeName: "node-0", version: "0.1.0"),
             requests: AsyncRequests(loops: [ports.loop], port: ports.provider),
             administration: administration,
-            observer: SilentObserver(),
+            observer: observer,
             logger: logger,
-            metrics: { "syncline_up 1\n" }
+            metrics: metrics
         )
         let (running, source) = AsyncStream<Int>.makeStream()
         let application = gateway.application(group: MultiThreadedEventLoopGroup.singleton) { channel in
@@ -67,7 +69,7 @@ struct HTTPTests {
         }
     }
 
-    private func exchange(_ port: Int, _ method: String, _ path: String, _ body: String = "") async throws -> Reply {
+    func exchange(_ port: Int, _ method: String, _ path: String, _ body: String = "") async throws -> Reply {
         let connection = try await RawConnection(port: port)
         try await connection.send(
             "\(method) \(path) HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
@@ -191,6 +193,8 @@ struct HTTPTests {
             ("POST", "/v1/cluster/transfer", #"{"shard": 70000}"#, 400, "bad_request", "between 0 and 65535"),
             ("POST", "/v1/cluster/transfer", #"{"target": "node-9"}"#, 404, "not_found", "node-9"),
             ("POST", "/v1/cluster/transfer", #"{"shard": 3}"#, 409, "not_leader", "ask node 'node-1'"),
+            ("POST", "/v1/cluster/transfer", #"{"target": "node-8"}"#, 409, "not_replica", "'node-8' keeps no copy"),
+            ("POST", "/v1/cluster/transfer", #"{"target": "node-0"}"#, 409, "leads_already", "'node-0' is the leader"),
             ("POST", "/v1/sessions", String(repeating: " ", count: 70_000), 413, "too_large", "65536 bytes"),
         ]
         try await withServer(ports: LoopPorts()) { port in

@@ -165,6 +165,18 @@ struct RESPPipelineTests {
         #expect(!half.isOpen)
     }
 
+    @Test("a connection that is never without half a command is not ended while whole ones keep coming")
+    func steadyPipeline() throws {
+        let talk = try Conversation()
+        try talk.send("PI")
+        for _ in 0..<10 {
+            talk.advance(seconds: 20)
+            #expect(try talk.send("NG\r\nPI") == "+PONG\r\n")
+        }
+        talk.advance(seconds: 40)
+        #expect(!talk.isOpen)
+    }
+
     @Test("a client that takes no output is cut off")
     func writeTimeout() throws {
         let talk = try Conversation()

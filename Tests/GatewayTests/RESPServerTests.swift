@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-import Gateway
 import LockCore
 import Logging
 import NIOCore
+import NIOEmbedded
 import NIOPosix
 import Primitives
 import Replica
 import Testing
+
+@testable import Gateway
 
 @Suite("The RESP server on real sockets")
 struct RESPServerTests {
@@ -99,6 +101,35 @@ struct RESPServerTests {
             try await ports.until { $0.cancelled.count == 2 }
             try await eventually { server.clientCount == 1 }
         }
+    }
+
+    @Test("CLIENT UNBLOCK reaches a wait that began after another command was answered, and only that wait")
+    func unblockQueued() async throws {
+        let ports = try await LoopPorts()
+        try await withServer(ports: ports) { _, port in
+            let waiter = try await RawConnection(port: port)
+            try await waiter.send("LOCK.RELEASE x SESSION n/s\r\nLOCK.ACQUIRE a SESSION s WAIT FOREVER\r\n")
+            try await ports.until { $0.submitted.count == 1 }
+            let other = try await RawConnection(port: port)
+            try await other.send("CLIENT UNBLOCK 1\r\n")
+            try await other.until { $0 == ":0\r\n" }
+            try await ports.with { $0.complete(0, .lock(.released(left: 0))) }
+            try await ports.until { $0.submitted.count == 2 }
+            try await other.send("CLIENT UNBLOCK 1\r\n")
+            try await other.until { $0 == ":0\r\n:1\r\n" }
+            try await waiter.until { $0 == ":0\r\n$-1\r\n" }
+            try await other.send("CLIENT UNBLOCK 1\r\n")
+            try await other.until { $0 == ":0\r\n:1\r\n:0\r\n" }
+        }
+    }
+
+    @Test("an UNBLOCK that comes too late does not make a timeout of the next wait's end")
+    func lateUnblock() throws {
+        let talk = try Conversation()
+        talk.channel.pipeline.fireUserInboundEventTriggered(ConnectionEvent.unblock(withError: false))
+        try talk.send("LOCK.ACQUIRE a SESSION s WAIT FOREVER\r\n")
+        talk.port.complete(0, .lock(.refused(.cancelled)))
+        #expect(try talk.received().hasPrefix("-CANCELLED"))
     }
 
     @Test("stopping answers what is in flight and cancels what waits")

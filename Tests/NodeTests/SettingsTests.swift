@@ -125,6 +125,13 @@ struct SettingsTests {
         #expect(problems(flags + ["--max-clients", "0"]).isEmpty == false)
     }
 
+    @Test("an empty list of peers means none")
+    func noPeers() throws {
+        #expect(try resolve(["--peers", ""]).peers.isEmpty)
+        #expect(try resolve([], ["SYNCLINE_PEERS": " "]).peers.isEmpty)
+        #expect(problems(["--peers", "a=b:1,"]).count == 1)
+    }
+
     @Test("several mistakes are reported together")
     func together() {
         #expect(problems(["--client-port", "x", "--shards", "0"], ["SYNCLINE_REPLICAS": "x"]).count == 3)
@@ -150,7 +157,7 @@ struct SettingsTests {
         "malformed peers are refused",
         arguments: [
             "node-0", "node-0=h", "node-0=h:0", "node-0=h:x", "=h:1", "node-0=:1", "node-0=::1:7", "node-0=[::1]",
-            "node-0=h:1,node-0=g:1", "node-0=h:1,node-1=h:1", "node-0=h:1,", "", "no de=h:1",
+            "node-0=h:1,node-0=g:1", "node-0=h:1,node-1=h:1", "node-0=h:1,", "no de=h:1",
         ]
     )
     func malformedPeers(text: String) {

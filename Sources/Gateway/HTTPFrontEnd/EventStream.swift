@@ -12,7 +12,14 @@ struct EventStream: Sendable {
     let services: HTTPServices
     let namespace: Name
     let names: [Name]
+    /// Held while the stream is open.
+    let place: LongRequests.Place
     let signal: DisconnectSignal?
+    /// Closes the connection. A client that does not read keeps the stream where it writes, so ending the stream would
+    /// not be noticed there.
+    let disconnect: @Sendable () -> Void
+    /// How many events may wait for a client that does not take them.
+    var bound = 4_096
 
     private static let pollSeconds = 1
 
@@ -25,36 +32,41 @@ struct EventStream: Sendable {
             status: .ok,
             headers: headers,
             body: ResponseBody { writer in
-                try await stream.write(to: &writer)
+                try await stream.run { try await writer.write($0) }
                 try await writer.finish(nil)
             }
         )
     }
 
-    private func write(to writer: inout any ResponseBodyWriter) async throws {
-        let (chunks, source) = AsyncStream<String>.makeStream(bufferingPolicy: .bufferingOldest(4_096))
+    /// Writes until the client goes away or falls behind. `write` returns when the client has room for more.
+    func run(_ write: (ByteBuffer) async throws -> Void) async throws {
+        let (chunks, source) = AsyncStream<String>.makeStream(bufferingPolicy: .bufferingOldest(bound))
         let registration = signal?.register { source.finish() }
         defer { if let registration { signal?.unregister(registration) } }
         // Sent at once, so that a client sees the stream is open before anything happens.
-        try await writer.write(ByteBuffer(string: ": syncline events\n\n"))
+        try await write(ByteBuffer(string: ": syncline events\n\n"))
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 for await event in services.requests.events(namespace: namespace, names: names) {
                     let text = EventText(event)
-                    Self.send(Self.frame(text.kind, JSONViews.event(text)), to: source)
+                    send(Self.frame(text.kind, JSONViews.event(text)), to: source)
                 }
+                // Unless nobody wants them any more, they end because too many were not taken in time.
+                if !Task.isCancelled { disconnect() }
                 source.finish()
             }
             group.addTask {
                 try await watchCluster(source)
             }
-            for await chunk in chunks { try await writer.write(ByteBuffer(string: chunk)) }
+            for await chunk in chunks { try await write(ByteBuffer(string: chunk)) }
             group.cancelAll()
         }
     }
 
-    private static func send(_ chunk: String, to source: AsyncStream<String>.Continuation) {
-        if case .dropped = source.yield(chunk) { source.finish() }
+    private func send(_ chunk: String, to source: AsyncStream<String>.Continuation) {
+        guard case .dropped = source.yield(chunk) else { return }
+        source.finish()
+        disconnect()
     }
 
     private static func frame(_ event: String, _ data: JSONValue) -> String {
@@ -69,9 +81,9 @@ struct EventStream: Sendable {
         while !Task.isCancelled {
             do { try await Task.sleep(for: .seconds(Self.pollSeconds)) } catch { return }
             turn += 1
-            if turn.isMultiple(of: beats) { Self.send(": alive\n\n", to: source) }
+            if turn.isMultiple(of: beats) { send(": alive\n\n", to: source) }
             let status = await services.administration.status()
-            for chunk in Self.changes(from: last, to: status) { Self.send(chunk, to: source) }
+            for chunk in Self.changes(from: last, to: status) { send(chunk, to: source) }
             last = status
         }
     }

@@ -12,10 +12,15 @@ package struct HTTPConfiguration: Sendable {
     package var headerBytes: Int
     package var headerCount: Int
     package var maximumConnections: Int
+    /// Requests that wait and event streams, together: they keep their connections for long, and health checks and
+    /// short requests are to find one all the same.
+    package var maximumLongRequests: Int { max(1, maximumConnections / 2) }
     /// A connection is closed when this long after its opening or its last answer no whole request head has come.
     package var idleTimeout: TimeAmount
     /// A request must arrive whole within this of its first line.
     package var requestTimeout: TimeAmount
+    /// A connection is closed when its client has taken so little for this long that answers pile up.
+    package var writeTimeout: TimeAmount
     /// How often event streams say that they live.
     package var heartbeat: TimeAmount
     /// The time to live of sessions that do not name one, in milliseconds.
@@ -30,6 +35,7 @@ package struct HTTPConfiguration: Sendable {
         maximumConnections: Int = 2_000,
         idleTimeout: TimeAmount = .seconds(75),
         requestTimeout: TimeAmount = .seconds(30),
+        writeTimeout: TimeAmount = .seconds(30),
         heartbeat: TimeAmount = .seconds(15),
         sessionTTL: UInt64 = RequestLimits.defaultTTL
     ) {
@@ -41,6 +47,7 @@ package struct HTTPConfiguration: Sendable {
         self.maximumConnections = maximumConnections
         self.idleTimeout = idleTimeout
         self.requestTimeout = requestTimeout
+        self.writeTimeout = writeTimeout
         self.heartbeat = heartbeat
         self.sessionTTL = sessionTTL
     }

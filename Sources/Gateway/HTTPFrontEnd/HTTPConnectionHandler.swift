@@ -5,7 +5,8 @@ import NIOHTTP1
 import NIOHTTPTypes
 
 /// Guards one HTTP connection: answers what is not HTTP with a problem document, closes after answers that say so,
-/// bounds the time a request takes to arrive, and tells `signal` when the client has gone or the server is stopping.
+/// bounds the time a request takes to arrive and an answer to be taken, and tells `signal` when the client has gone or
+/// the server is stopping.
 ///
 /// Sits between the HTTP codec and Hummingbird's own handlers.
 final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
@@ -21,6 +22,7 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
     private let observer: any GatewayObserver
     private let idleTimeout: TimeAmount
     private let requestTimeout: TimeAmount
+    private let writeTimeout: TimeAmount
     private var isReceiving = false
     /// Requests of which the head has come and the answer has not ended.
     private var outstanding = 0
@@ -28,11 +30,14 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
     private var closesAfterAnswer = false
     /// Of the next head while nothing is outstanding, of the rest of a request after its head.
     private var deadline: Scheduled<Void>?
+    /// Runs while more is to be written than the client takes.
+    private var writeDeadline: Scheduled<Void>?
 
-    init(observer: any GatewayObserver, idleTimeout: TimeAmount, requestTimeout: TimeAmount) {
+    init(observer: any GatewayObserver, configuration: HTTPConfiguration) {
         self.observer = observer
-        self.idleTimeout = idleTimeout
-        self.requestTimeout = requestTimeout
+        idleTimeout = configuration.idleTimeout
+        requestTimeout = configuration.requestTimeout
+        writeTimeout = configuration.writeTimeout
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -43,6 +48,7 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
     func handlerRemoved(context: ChannelHandlerContext) {
         observer.connectionClosed(.http)
         deadline?.cancel()
+        writeDeadline?.cancel()
         signal.fire()
     }
 
@@ -77,6 +83,16 @@ final class HTTPConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler
     func channelReadComplete(context: ChannelHandlerContext) {
         if isReceiving, deadline == nil { expect(within: requestTimeout, context) }
         context.fireChannelReadComplete()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        writeDeadline?.cancel()
+        writeDeadline = nil
+        let channel = context.channel
+        if !channel.isWritable {
+            writeDeadline = context.eventLoop.scheduleTask(in: writeTimeout) { channel.close(promise: nil) }
+        }
+        context.fireChannelWritabilityChanged()
     }
 
     /// A client that sends a byte now and then is no better than one that sends none.

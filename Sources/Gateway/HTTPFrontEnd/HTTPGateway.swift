@@ -5,6 +5,7 @@ import HummingbirdCore
 package import Logging
 package import NIOCore
 import NIOHTTPTypes
+import Primitives
 
 /// The HTTP front end: JSON under `/v1`, event streams, health, metrics.
 package struct HTTPGateway: Sendable {
@@ -27,7 +28,8 @@ package struct HTTPGateway: Sendable {
             requests: requests,
             administration: administration,
             observer: observer,
-            metrics: metrics
+            metrics: metrics,
+            longRequests: LongRequests(limit: configuration.maximumLongRequests)
         )
         self.logger = logger
     }
@@ -43,11 +45,7 @@ package struct HTTPGateway: Sendable {
         let server = HTTPServerBuilder.http1(
             configuration: .init(
                 additionalChannelHandlers: [
-                    HTTPConnectionHandler(
-                        observer: observer,
-                        idleTimeout: configuration.idleTimeout,
-                        requestTimeout: configuration.requestTimeout
-                    )
+                    HTTPConnectionHandler(observer: observer, configuration: configuration)
                 ],
                 httpDecoderConfiguration: .init(
                     maxHeaderFieldSize: configuration.headerBytes,
@@ -118,7 +116,7 @@ struct HTTPGatewayResponder: HTTPResponder {
                     query: request.uri.query ?? "",
                     signal: { await context.signal() }
                 )
-                response = await render(answer, context)
+                response = try await render(answer, context)
             }
         } catch {
             services.observer.errorReplied(.http, code: error.code)
@@ -161,7 +159,7 @@ struct HTTPGatewayResponder: HTTPResponder {
         }
     }
 
-    private func render(_ answer: HTTPAnswer, _ context: HTTPGatewayContext) async -> Response {
+    private func render(_ answer: HTTPAnswer, _ context: HTTPGatewayContext) async throws(Problem) -> Response {
         switch answer {
         case .json(let status, let value):
             var buffer = ByteBuffer()
@@ -171,17 +169,24 @@ struct HTTPGatewayResponder: HTTPResponder {
         case .text(let status, let contentType, let text):
             return Self.response(status, contentType, ByteBuffer(string: text))
         case .events(let namespace, let name):
-            let stream: EventStream
+            let channel = context.channel
+            let watched: (namespace: Name, names: [Name])
             do throws(BadRequest) {
-                stream = EventStream(
-                    services: services,
-                    namespace: try RequestBuilder.namespace(namespace),
-                    names: try name.map { text throws(BadRequest) in [try RequestBuilder.name(text)] } ?? [],
-                    signal: await context.signal()
+                watched = (
+                    try RequestBuilder.namespace(namespace),
+                    try name.map { text throws(BadRequest) in [try RequestBuilder.name(text)] } ?? []
                 )
             } catch {
-                return Self.render(Problem(error))
+                throw Problem(error)
             }
+            let stream = EventStream(
+                services: services,
+                namespace: watched.namespace,
+                names: watched.names,
+                place: try services.longRequests.take(),
+                signal: await context.signal(),
+                disconnect: { channel.close(promise: nil) }
+            )
             return stream.response()
         }
     }

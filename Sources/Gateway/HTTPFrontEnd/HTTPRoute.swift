@@ -38,6 +38,7 @@ struct HTTPServices: Sendable {
     var administration: any NodeAdministration
     var observer: any GatewayObserver
     var metrics: @Sendable () -> String
+    var longRequests: LongRequests
 }
 
 /// One row of the route table.

@@ -88,7 +88,14 @@ struct HTTPRouteTable: Sendable {
         case .cluster(let build, let present):
             let request: Request
             do throws(BadRequest) { request = try build(call) } catch { throw Problem(error) }
-            let response = await services.requests.submit(request, until: Lane(request).mayWait ? await signal() : nil)
+            let response: Response
+            if Lane(request).mayWait {
+                let place = try services.longRequests.take()
+                response = await services.requests.submit(request, until: await signal())
+                withExtendedLifetime(place) {}
+            } else {
+                response = await services.requests.submit(request)
+            }
             if let problem = Problem(response) { throw problem }
             guard case .lock(let answer) = response, let shown = present(answer, request) else {
                 throw .notFound("there is no such \(route.family.rawValue)")

@@ -174,6 +174,22 @@ extension Problem {
                     + (leader.map { "node '\($0)'" } ?? "again shortly")
             )
             members = [JSONValue.Member("leader", .optional(leader))]
+        case .notReplica(let shard, let target):
+            let what = shard.map { "shard \($0.rawValue)" } ?? "any shard that this node leads"
+            self.init(
+                409,
+                "not_replica",
+                "Not a replica",
+                "node '\(target)' keeps no copy of \(what), so it cannot lead it; "
+                    + "GET /v1/cluster/shards lists the replicas"
+            )
+        case .leadsAlready(let target):
+            self.init(
+                409,
+                "leads_already",
+                "Leads already",
+                "node '\(target)' is the leader already; name another node"
+            )
         }
     }
 }

@@ -26,6 +26,8 @@ extension OpenAPIDocument {
     static let schemas = """
         "schemas": {
           "Mode": {"type": "string", "enum": ["shared", "update", "exclusive"], "default": "exclusive"},
+          "GrantedMode": {"type": "string", "enum": ["shared", "update", "exclusive"], "description": "The mode asked \
+        for. A session that acquires again what it holds in a stronger mode keeps that one; GET the lock to see it."},
           "Wait": {"oneOf": [{"type": "integer", "minimum": 0, "maximum": 604800000}, {"const": "forever"}],
             "default": 0},
           "Sequence": {"type": "integer", "minimum": 1,
@@ -56,9 +58,9 @@ extension OpenAPIDocument {
               "additionalProperties": false, "required": ["name"],
               "properties": {"name": {"type": "string"}, "mode": \(ref("Mode"))}}}}},
           "Granted": {"type": "object", "required": ["token", "mode", "holds"], "properties": {
-            "token": {"type": "integer"}, "mode": \(ref("Mode")), "holds": {"type": "integer"}}},
+            "token": {"type": "integer"}, "mode": \(ref("GrantedMode")), "holds": {"type": "integer"}}},
           "GrantedAll": {"type": "object", "properties": {"locks": {"type": "array", "items": {"type": "object",
-            "properties": {"name": {"type": "string"}, "mode": \(ref("Mode")),
+            "properties": {"name": {"type": "string"}, "mode": \(ref("GrantedMode")),
               "token": {"type": "integer"}}}}}},
           "Convert": {"type": "object", "additionalProperties": false, "required": ["session", "mode"], "properties": {
             "session": {"type": "string"}, "mode": \(ref("Mode")),

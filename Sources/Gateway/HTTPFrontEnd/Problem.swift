@@ -62,6 +62,12 @@ struct Problem: Error, Equatable, Sendable {
         "unavailable": (503, "Unavailable"), "unknown": (504, "Outcome unknown"), "busy": (503, "Busy"),
     ]
 
+    func retrying(afterSeconds seconds: Int) -> Problem {
+        var problem = self
+        problem.retryAfterSeconds = seconds
+        return problem
+    }
+
     static func notFound(_ what: String) -> Problem { Problem(404, "not_found", "Not found", what) }
 
     var json: JSONValue {

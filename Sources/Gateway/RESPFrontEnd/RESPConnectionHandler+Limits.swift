@@ -34,7 +34,6 @@ extension RESPConnectionHandler {
         }
         entry?.description.withLock {
             $0.lastActivity = lastActivity
-            $0.isBlocked = lane?.mayWait == true && unanswered > 0
             $0.watches = watches.count
             $0.lastCommand = lastCommand
         }

@@ -15,7 +15,13 @@ extension RESPConnectionHandler {
         while hasMore, !isClosing, !isPushingBack {
             do throws(RESPError) {
                 while hasMore, !isClosing, !isPushingBack {
-                    if let command = try parser.next() { accept(command) } else { hasMore = false }
+                    guard let command = try parser.next() else {
+                        hasMore = false
+                        break
+                    }
+                    // What is left of the input belongs to a command that began to arrive later.
+                    partialSince = nil
+                    accept(command)
                 }
             } catch {
                 // What came before the violation is good and starts as far as it may.
@@ -206,6 +212,7 @@ extension RESPConnectionHandler {
         let position = queue.index(queue.startIndex, offsetBy: Int(number - headNumber))
         if lane.mayWait, case .inFlight = queue[position].state {
             queue[position].state = .inFlight(handle, shape)
+            entry?.description.withLock { $0.isBlocked = true }
             if isClosing { port.cancel(handle) }
         }
     }
@@ -216,35 +223,40 @@ extension RESPConnectionHandler {
     func answer(_ number: UInt64, _ reply: Reply) {
         guard number >= headNumber, number - headNumber < UInt64(queue.count), context != nil else { return }
         let index = queue.index(queue.startIndex, offsetBy: Int(number - headNumber))
-        guard case .inFlight = queue[index].state else { return }
+        guard case .inFlight(let handle, _) = queue[index].state else { return }
         unanswered -= 1
+        let reply = handle == nil ? reply : waitEnded(reply)
         if number == headNumber {
             let slot = queue.removeFirst()
             headNumber += 1
             started -= 1
-            write(unblocked(reply))
+            write(reply)
             finish(slot)
         } else {
-            queue[index].state = .answered(unblocked(reply))
+            queue[index].state = .answered(reply)
         }
-        if lane?.mayWait == true { entry?.description.withLock { $0.isBlocked = false } }
         guard !isAdvancing else { return }
         advance()
         if !isReading { resume() }
         flushSoon()
     }
 
-    /// What `CLIENT UNBLOCK` makes of a cancelled wait.
-    private func unblocked(_ reply: Reply) -> Reply {
-        guard unblockAsTimeout, case .response(.lock(.refused(.cancelled)), let shape) = reply else { return reply }
+    /// The connection waits no longer. `CLIENT UNBLOCK` makes a timeout of a cancelled wait, of this one only.
+    private func waitEnded(_ reply: Reply) -> Reply {
+        entry?.description.withLock { $0.isBlocked = false }
+        let isTimeout = unblockAsTimeout
         unblockAsTimeout = false
+        guard isTimeout, case .response(.lock(.refused(.cancelled)), let shape) = reply else { return reply }
         return .response(.lock(.notAcquired(holders: [])), shape)
     }
 
-    func cancelWaiting() {
-        for slot in queue {
-            if case .inFlight(.some(let handle), _) = slot.state { port.cancel(handle) }
+    func cancelWaiting(asTimeout: Bool = false) {
+        // The queue changes when a wait is answered at once.
+        let waiting = queue.compactMap { slot -> RequestHandle? in
+            if case .inFlight(let handle, _) = slot.state { handle } else { nil }
         }
+        unblockAsTimeout = asTimeout && !waiting.isEmpty
+        for handle in waiting { port.cancel(handle) }
     }
 
     // MARK: Output

@@ -132,8 +132,7 @@ package final class RESPConnectionHandler: ChannelDuplexHandler {
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         switch event {
         case ConnectionEvent.unblock(let withError):
-            unblockAsTimeout = !withError
-            cancelWaiting()
+            cancelWaiting(asTimeout: !withError)
         case ConnectionEvent.drain: close(afterError: nil)
         default: context.fireUserInboundEventTriggered(event)
         }

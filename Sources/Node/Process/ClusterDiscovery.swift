@@ -30,7 +30,8 @@ struct ClusterDiscovery {
                 log.notice(
                     "waiting for the cluster's first node to start",
                     metadata: [
-                        "node": "\(map.members[0].name)", "address": "\(map.members[0].host):\(map.members[0].port)",
+                        "node": "\(map.members[0].name)",
+                        "address": "\(HostPort.text(map.members[0].host, map.members[0].port))",
                     ]
                 )
             }

@@ -55,7 +55,7 @@ final class NodeAdministrator: NodeAdministration {
             let known = addresses.find(member.id)
             return MemberStatus(
                 name: member.name,
-                address: "\(member.host):\(member.port)",
+                address: HostPort.text(member.host, member.port),
                 clientAddress: known?.client,
                 httpAddress: known?.http,
                 isSelf: isSelf,
@@ -89,16 +89,32 @@ final class NodeAdministrator: NodeAdministration {
             targetID = member.id
         }
         let led = context.board.led
-        var wanted = led
         if let shard {
             guard Int(shard.rawValue) < context.map.placement.count else { throw .unknownShard(shard) }
             guard led.contains(shard) else {
                 throw .notLeader(shard, leader: context.board.leader(of: shard).flatMap { context.map.name(of: $0) })
             }
-            wanted = [shard]
         }
+        let wanted = try Self.choose(shard, of: led, for: targetID, node: context.node, map: context.map)
         for shard in wanted { begin(shard, targetID) }
         return wanted
+    }
+
+    /// Which of the shards that `node` leads to hand over: `shard`, or all that `target` can lead.
+    static func choose(
+        _ shard: ShardID?,
+        of led: [ShardID],
+        for target: NodeID?,
+        node: NodeID,
+        map: ClusterMap
+    ) throws(AdministrationError) -> [ShardID] {
+        let asked = shard.map { [$0] } ?? led
+        guard let target, !asked.isEmpty else { return asked }
+        let name = map.name(of: target) ?? "\(target)"
+        guard target != node else { throw .leadsAlready(target: name) }
+        let able = asked.filter { map.placement[Int($0.rawValue)].contains(target) }
+        guard !able.isEmpty else { throw .notReplica(shard, target: name) }
+        return able
     }
 
     private func begin(_ shard: ShardID, _ target: NodeID?) {

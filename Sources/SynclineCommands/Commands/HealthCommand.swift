@@ -27,7 +27,7 @@ struct HealthCommand: AsyncParsableCommand {
             let answer = try await HTTPRequest.send(path, to: try http.addresses(connection), timeout: .seconds(3))
             let isWell = answer.status == 200
             if connection.output == .json {
-                Console.out(answer.body)
+                if !quiet { Console.out(JSONText.encode(HealthReport(isReady: ready, answer))) }
             } else if !quiet {
                 Console.out(
                     isWell ? (ready ? "ready" : "alive") : "not \(ready ? "ready" : "alive") (HTTP \(answer.status))"
@@ -36,5 +36,28 @@ struct HealthCommand: AsyncParsableCommand {
             }
             if !isWell { throw ExitStatus.failure }
         }
+    }
+}
+
+/// What `--output json` prints.
+struct HealthReport: Codable, Equatable {
+    /// What was asked: `live` or `ready`.
+    let check: String
+    let ok: Bool
+    /// Of the HTTP answer.
+    let status: Int
+    /// What the node says is wrong; absent when nothing is.
+    let detail: String?
+
+    init(isReady: Bool, _ answer: HTTPResponse) {
+        check = isReady ? "ready" : "live"
+        status = answer.status
+        ok = answer.status == 200
+        let problem = try? answer.decoded(Problem.self)
+        detail = ok ? nil : problem?.detail ?? answer.body
+    }
+
+    private struct Problem: Decodable {
+        let detail: String
     }
 }

@@ -33,28 +33,19 @@ struct LocksCommand: AsyncParsableCommand {
         func run() async throws {
             let client = try connection.client()
             try await Failure.reporting {
-                var found: [LockInfo] = []
-                var cursor: UInt64 = 0
-                repeat {
-                    let page = try await client.listLocks(
-                        prefix: prefix,
-                        namespace: namespace,
-                        cursor: cursor,
-                        limit: min(limit - found.count, 1000)
-                    )
-                    found += page.locks
-                    cursor = page.cursor
-                } while cursor != 0 && found.count < limit
+                let (found, hasMore) = try await Paging.collect(limit: limit) { cursor, count throws(SynclineError) in
+                    try await client.listLocks(prefix: prefix, namespace: namespace, cursor: cursor, limit: count)
+                }
                 guard connection.output == .table else { return Console.out(JSONText.encode(found)) }
                 let rows = found.map { lock in
                     [
                         lock.name, lock.kind.rawValue, lock.holders.first?.mode.rawValue ?? "-",
-                        LockTable.holders(lock), "\(lock.waiters.count)",
+                        LockTable.holders(lock), "\(lock.waiterCount)",
                         lock.holders.first.map { "\($0.token)" } ?? "-",
                     ]
                 }
                 Console.out(TextTable.render(["NAME", "KIND", "MODE", "HOLDERS", "WAITERS", "TOKEN"], rows))
-                if cursor != 0 { Console.note("there are more: raise --limit or narrow with --prefix") }
+                if hasMore { Console.note("there are more: raise --limit or narrow with --prefix") }
             }
         }
     }
@@ -119,7 +110,7 @@ enum LockTable {
     static func holders(_ lock: LockInfo) -> String {
         if lock.holders.isEmpty { return lock.isDelayed ? "(delayed)" : "-" }
         let first = who(lock.holders[0].session, lock.holders[0].label)
-        return lock.holders.count == 1 ? first : "\(first) +\(lock.holders.count - 1)"
+        return lock.holderCount <= 1 ? first : "\(first) +\(lock.holderCount - 1)"
     }
 
     static func who(_ session: String, _ label: String) -> String { label.isEmpty ? session : "\(label) [\(session)]" }
@@ -137,10 +128,25 @@ enum LockTable {
                 age(waiter.ageMilliseconds), who(waiter.session, waiter.label),
             ])
         }
-        let delay = lock.isDelayed ? "\nheld back by the lock-delay of a session that expired" : ""
-        return "\(lock.kind.rawValue) \(lock.name) in namespace \(lock.namespace)\(delay)\n"
-            + TextTable.render(["STATE", "MODE", "TOKEN", "FOR", "SESSION"], rows)
+        var head = "\(lock.kind.rawValue) \(lock.name) in namespace \(lock.namespace)"
+        head += ", \(lock.holderCount) holding, \(lock.waiterCount) waiting"
+        if lock.isDelayed { head += "\nheld back by the lock-delay of a session that expired" }
+        if let value = lock.value, !lock.holders.isEmpty { head += "\nvalue: \(text(value))" }
+        if lock.holderCount > UInt64(lock.holders.count) || lock.waiterCount > UInt64(lock.waiters.count) {
+            head += "\nthe first of them are shown"
+        }
+        return head + "\n" + TextTable.render(["STATE", "MODE", "TOKEN", "FOR", "SESSION"], rows)
     }
+
+    /// As it stands when it is text a terminal can show, else in hexadecimal digits.
+    static func text(_ value: [UInt8]) -> String {
+        if let text = String(validating: value, as: UTF8.self), !text.unicodeScalars.contains(where: isControl) {
+            return text
+        }
+        return "0x" + value.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+
+    private static func isControl(_ scalar: Unicode.Scalar) -> Bool { scalar.properties.generalCategory == .control }
 
     /// 1500 as `1.5s`, 90000 as `1m30s`.
     static func age(_ milliseconds: UInt64) -> String {

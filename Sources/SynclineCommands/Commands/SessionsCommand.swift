@@ -30,34 +30,22 @@ struct SessionsCommand: AsyncParsableCommand {
         func run() async throws {
             let client = try connection.client()
             try await Failure.reporting {
-                var found: [SessionInfo] = []
-                var cursor: UInt64 = 0
-                repeat {
-                    let page = try await client.listSessions(
-                        namespace: namespace,
-                        cursor: cursor,
-                        limit: min(limit - found.count, 1000)
-                    )
-                    found += page.sessions
-                    cursor = page.cursor
-                } while cursor != 0 && found.count < limit
+                let (found, hasMore) = try await Paging.collect(limit: limit) { cursor, count throws(SynclineError) in
+                    try await client.listSessions(namespace: namespace, cursor: cursor, limit: count)
+                }
                 guard connection.output == .table else { return Console.out(JSONText.encode(found)) }
                 let rows = found.map { session in
                     [
                         session.id, session.label.isEmpty ? "-" : session.label, LockTable.age(session.ageMilliseconds),
                         LockTable.age(session.ttlMilliseconds),
-                        session.remainingMilliseconds.map { LockTable.age($0) } ?? "-", names(session.held),
-                        names(session.waiting),
+                        session.remainingMilliseconds.map { LockTable.age($0) } ?? "-",
+                        SessionTable.names(session.held, count: session.heldCount),
+                        SessionTable.names(session.waiting, count: UInt64(session.waiting.count)),
                     ]
                 }
                 Console.out(TextTable.render(["SESSION", "LABEL", "OPEN", "TTL", "LEFT", "HOLDS", "WAITS FOR"], rows))
-                if cursor != 0 { Console.note("there are more: raise --limit") }
+                if hasMore { Console.note("there are more: raise --limit") }
             }
-        }
-
-        private func names(_ names: [String]) -> String {
-            if names.isEmpty { return "-" }
-            return names.count <= 3 ? names.joined(separator: " ") : "\(names[0]) +\(names.count - 1)"
         }
     }
 
@@ -75,11 +63,27 @@ struct SessionsCommand: AsyncParsableCommand {
         func run() async throws {
             let client = try connection.client()
             try await Failure.reporting {
-                let count = try await client.closeSession(id)
+                let count: Int
+                do throws(SynclineError) {
+                    count = try await client.closeSession(id)
+                } catch {
+                    guard error.code == .noSession else { throw error }
+                    Console.error("\(error.message)\n  → see which are open with: syncline sessions list")
+                    throw ExitStatus.failure
+                }
                 Console.out(
                     connection.output == .json ? JSONText.encode(["released": count]) : "closed; \(count) released"
                 )
             }
         }
+    }
+}
+
+enum SessionTable {
+    /// Three names, or one and how many more there are; `names` may be the first of them only.
+    static func names(_ names: [String], count: UInt64) -> String {
+        guard let first = names.first else { return count == 0 ? "-" : "\(count)" }
+        return count <= 3 && UInt64(names.count) == count
+            ? names.joined(separator: " ") : "\(first) +\(max(count, 1) - 1)"
     }
 }

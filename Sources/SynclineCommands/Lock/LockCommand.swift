@@ -20,7 +20,9 @@ struct LockCommand: AsyncParsableCommand {
             SIGHUP are passed on to the group.
 
             If the cluster cannot be reached for half the time to live, the group gets SIGTERM; if that lasts, SIGKILL \
-            before the cluster can give the lock to another. The lock is given back when the command ends.
+            before the cluster can give the lock to another. The lock is given back when the command ends. If syncline \
+            lock itself is killed with SIGKILL, nobody is left to end the command: what it writes should carry the \
+            fencing token.
 
             Exit status: the command's own, or 128 + n when signal n ended it; 121 not acquired, 122 lost, 123 no node \
             reachable, 126 and 127 when the command cannot be run or is not found.

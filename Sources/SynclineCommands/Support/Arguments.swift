@@ -85,6 +85,8 @@ struct ConnectionOptions: ParsableArguments {
     func client(requestTimeout: Duration = .seconds(10)) throws -> SynclineClient {
         var configuration = SynclineClient.Configuration()
         configuration.requestTimeout = requestTimeout
+        // Somebody sits and waits for the answer.
+        configuration.refusalTimeout = .seconds(1)
         return SynclineClient(endpoints: try endpoints(), configuration: configuration)
     }
 }
