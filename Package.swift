@@ -71,6 +71,7 @@ let package = Package(
         .target(name: "Primitives", swiftSettings: generic + planted),
         .target(name: "RaftCore", dependencies: ["Primitives"], swiftSettings: server + planted),
         .target(name: "LockCore", dependencies: ["Primitives"], swiftSettings: server + planted),
+        .target(name: "QueueCore", dependencies: ["Primitives"], swiftSettings: server + planted),
         .target(name: "PlacementCore", dependencies: ["Primitives"], swiftSettings: server),
         .target(
             name: "Replica",
@@ -154,6 +155,12 @@ let package = Package(
         .testTarget(
             name: "LockCoreTests",
             dependencies: ["LockCore", "Primitives", "ScriptTesting"],
+            exclude: ["Scripts"],
+            swiftSettings: common
+        ),
+        .testTarget(
+            name: "QueueCoreTests",
+            dependencies: ["QueueCore", "Primitives", "ScriptTesting"],
             exclude: ["Scripts"],
             swiftSettings: common
         ),

@@ -12,11 +12,13 @@ struct TidyTests {
         ("Primitives", []),
         ("RaftCore", ["Primitives"]),
         ("LockCore", ["Primitives"]),
+        ("QueueCore", ["Primitives"]),
+        ("PlacementCore", ["Primitives"]),
         ("Replica", ["Primitives", "RaftCore", "LockCore"]),
         ("Wire", ["Primitives", "RaftCore", "LockCore", "Replica", "CChecksum"]),
         ("Simulator", ["Primitives", "RaftCore", "LockCore", "Replica", "Wire"]),
     ]
-    private static let cores = ["Primitives", "RaftCore", "LockCore", "PlacementCore", "Replica"]
+    private static let cores = ["Primitives", "RaftCore", "LockCore", "QueueCore", "PlacementCore", "Replica"]
     private static let executables = ["syncline", "syncline-sim"]
 
     private func report(_ problems: [String], _ rule: Comment) {

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: Apache-2.0
+package import Primitives
+
+// The snapshot of the queue state. Slots and their free lists are part of it, and so is every order that commands made;
+// lines, heaps and indexes follow from the records and are built anew. Bodies are not in it: `forEachLiveBody` names
+// those that a snapshot needs beside it.
+
+extension QueueState {
+    private static var formatVersion: UInt8 { 1 }
+
+    package func encode(into writer: inout ByteWriter) {
+        writer.u8(Self.formatVersion)
+        writer.u16(shard.rawValue)
+        writer.u64(digest)
+        writer.varint(stamp)
+        writer.varint(term.rawValue)
+        writer.varint(leaseFloor)
+        writer.varint(turn)
+        totals.encode(into: &writer)
+        writer.table(consumers) { $0.encode(into: &$1) }
+        writer.table(queues) { $0.encode(into: &$1) }
+        writer.table(store.groups) { $0.encode(into: &$1) }
+        writer.table(store.extras) { $0.encode(into: &$1) }
+        writer.table(deads) { $0.encode(into: &$1) }
+        writer.table(waits) { $0.encode(into: &$1) }
+        writer.varint(UInt64(store.table.count))
+        var last: UInt64 = 0
+        var published: UInt64 = 0
+        store.table.forEach { record in
+            writer.varint(record.id - last)
+            writer.varint(record.published - published)
+            writer.u8(UInt8(truncatingIfNeeded: record.priority << 4) | (record.state?.rawValue ?? 0))
+            writer.u16(record.queue)
+            writer.varint(UInt64(record.tenant))
+            writer.slot(record.extra)
+            if record.extra == noSlot { writer.varint(UInt64(record.plainBytes)) }
+            last = record.id
+            published = record.published
+            return true
+        }
+    }
+
+    /// A copy for nothing but `encode`, while this state goes on. It lacks the indexes: they are not in a snapshot, and
+    /// sharing them would have the next command copy them whole.
+    package var encodable: QueueState {
+        var copy = self
+        copy.queueIndex = LookupTable()
+        copy.queueNames = OrderedMap()
+        copy.groupIndex = LookupTable()
+        copy.consumerIndex = LookupTable()
+        copy.waitIndex = LookupTable()
+        copy.waitTimers = DeadlineHeap()
+        copy.dueQueues = DeadlineHeap()
+        return copy
+    }
+
+    /// Reads a snapshot and checks that it is a state that commands up to `applied` could have led to; damage throws
+    /// and never traps.
+    package init(
+        decoding reader: inout ByteReader,
+        limits: QueueLimits = QueueLimits(),
+        applied: LogIndex = LogIndex(.max)
+    ) throws(DecodingError) {
+        let version = try reader.u8()
+        guard version == Self.formatVersion else {
+            throw .unknownTag(what: "queue snapshot version", value: UInt64(version))
+        }
+        self.init(shard: ShardID(try reader.u16()), limits: limits)
+        digest = try reader.u64()
+        stamp = try reader.varint()
+        term = Term(try reader.varint())
+        leaseFloor = try reader.varint()
+        turn = try reader.varint()
+        totals = try QueueTotals(&reader)
+        consumers = try reader.table("consumers") { (reader) throws(DecodingError) in try ConsumerRecord(&reader) }
+        queues = try reader.table("queues") { (reader) throws(DecodingError) in try QueueRecord(&reader) }
+        store.groups = try reader.table("groups") { (reader) throws(DecodingError) in try GroupRecord(&reader) }
+        store.extras = try reader.table("extras") { (reader) throws(DecodingError) in try ExtraRecord(&reader) }
+        deads = try reader.table("deads") { (reader) throws(DecodingError) in try DeadRecord(&reader) }
+        waits = try reader.table("waits") { (reader) throws(DecodingError) in try WaitRecord(&reader) }
+        guard queues.end <= Slot(UInt16.max), turn < UInt64.max / 2, leaseFloor <= UInt64.max / 2,
+            stamp <= QueueLimits.stamp
+        else {
+            throw .limitExceeded(what: "queues")
+        }
+        for slot in 0..<queues.end where queues.contains(slot) {
+            let redrive = queues[slot].redrive.flatMap { validate(.redrive($0.redrive)) }
+            guard validate(.declare(queues[slot].name, queues[slot].settings)) == nil, redrive == nil else {
+                throw .invalidValue(what: "queue snapshot: settings")
+            }
+        }
+        try readMessages(&reader)
+        guard store.table.lastID >> 12 <= applied.rawValue else {
+            throw .invalidValue(what: "queue snapshot: a message of a later entry")
+        }
+        if let fault = faultyReference() { throw .invalidValue(what: "queue snapshot: \(fault)") }
+        guard rebuild() else { throw .invalidValue(what: "queue snapshot: a name stands twice") }
+        if let fault = inconsistency() { throw .invalidValue(what: "queue snapshot: \(fault)") }
+    }
+
+    private mutating func readMessages(_ reader: inout ByteReader) throws(DecodingError) {
+        let total = try reader.varint()
+        var last: UInt64 = 0
+        var published: UInt64 = 0
+        for _ in 0..<total {
+            let (id, idOverflow) = last.addingReportingOverflow(try reader.varint())
+            let (stamp, stampOverflow) = published.addingReportingOverflow(try reader.varint())
+            let meta = try reader.u8()
+            let queue = try reader.u16()
+            let tenant = try reader.count(limit: Int(UInt16.max), "tenant")
+            let extra = try reader.slot()
+            let bytes = extra == noSlot ? try reader.count(limit: Int(UInt32.max), "bytes") : 0
+            guard !idOverflow, !stampOverflow, id > last, stamp <= self.stamp,
+                let state = MessageState(rawValue: meta & 15)
+            else { throw .invalidValue(what: "queue snapshot: message") }
+            var record = MessageRecord(
+                id: id,
+                published: stamp,
+                priority: meta >> 4,
+                bytes: UInt32(truncatingIfNeeded: bytes),
+                queue: queue,
+                tenant: UInt16(truncatingIfNeeded: tenant)
+            )
+            if extra != noSlot { record.extra = extra }
+            record.state = state
+            store.table.append(record)
+            last = id
+            published = stamp
+        }
+    }
+
+    /// Builds what follows from the records. False when a name or key stands twice.
+    private mutating func rebuild() -> Bool {
+        for slot in 0..<queues.end where queues.contains(slot) {
+            for (place, tenant) in queues[slot].tenants.enumerated() where place > 0 && tenant.name.byteCount > 0 {
+                guard queues[slot].tenantIndex[tenant.name] == nil else { return false }
+                queues[slot].tenantIndex[tenant.name] = place
+            }
+            if queues[slot].heapPlace >= 0 {
+                let (due, order) = (queues[slot].dueAt, queues[slot].dueTurn)
+                dueQueues.insert(slot, due: due, order: order, &queues)
+            }
+            guard !queues[slot].isDoomed else { continue }
+            guard queueIndex[queues[slot].name] == nil else { return false }
+            queueIndex[queues[slot].name] = slot
+            queueNames[queues[slot].name] = slot
+        }
+        for slot in 0..<consumers.end where consumers.contains(slot) {
+            guard consumerIndex[consumers[slot].id] == nil else { return false }
+            consumerIndex[consumers[slot].id] = slot
+        }
+        for slot in 0..<store.groups.end where store.groups.contains(slot) {
+            let key = GroupKey(queue: store.groups[slot].queue, key: store.groups[slot].key)
+            guard groupIndex[key] == nil else { return false }
+            groupIndex[key] = slot
+        }
+        for slot in 0..<waits.end where waits.contains(slot) {
+            guard waitIndex[waits[slot].request] == nil else { return false }
+            waitIndex[waits[slot].request] = slot
+            let (due, order) = (waits[slot].deadline, waits[slot].index)
+            waitTimers.insert(slot, due: due, order: order, &waits)
+        }
+        let table = store.table
+        table.forEach { record in
+            stand(record)
+            return true
+        }
+        return true
+    }
+
+    /// Puts a message into the line and heap that its state asks for.
+    private mutating func stand(_ record: MessageRecord) {
+        let line = IDLine.Key(queue: Slot(record.queue), tenant: Int(record.tenant), priority: record.priority)
+        if store.isOffered(record) {
+            while queues[line.queue].tenants[line.tenant].lines.count <= line.priority {
+                queues[line.queue].tenants[line.tenant].lines.append(IDLine())
+            }
+            queues[line.queue].tenants[line.tenant].lines[line.priority].insert(record.id)
+            queues[line.queue].tenants[line.tenant].mask |= 1 << UInt16(line.priority)
+        }
+        guard record.extra != noSlot else { return }
+        let extra = store.extras[record.extra]
+        switch record.state {
+        case .ready where extra.expires > 0:
+            queues[line.queue].expiries.insert(record.extra, due: extra.expires, order: record.id, &store.extras)
+        case .inFlight: queues[line.queue].leases.insert(record.extra, due: extra.due, order: record.id, &store.extras)
+        case .delayed:
+            let wake = extra.expires > 0 ? min(extra.due, extra.expires) : extra.due
+            queues[line.queue].delays.insert(record.extra, due: wake, order: record.id, &store.extras)
+        default: break
+        }
+    }
+}
+
+extension ByteWriter {
+    /// Slots are written plus one, so that "none" is zero.
+    fileprivate mutating func slot(_ slot: Slot) { varint(UInt64(UInt32(bitPattern: slot &+ 1))) }
+
+    fileprivate mutating func slots(_ slots: [Slot]) {
+        for slot in slots { self.slot(slot) }
+    }
+
+    fileprivate mutating func table<Record>(_ table: Slots<Record>, _ encode: (Record, inout ByteWriter) -> Void) {
+        varint(UInt64(table.end))
+        varint(UInt64(table.free.count))
+        slots(table.free)
+        for slot in 0..<table.end where table.contains(slot) {
+            self.slot(slot)
+            encode(table[slot], &self)
+        }
+    }
+}
+
+extension ByteReader {
+    fileprivate mutating func slot() throws(DecodingError) -> Slot {
+        Slot(try count(limit: Int(Slot.max), "slot")) - 1
+    }
+
+    fileprivate mutating func int32() throws(DecodingError) -> Int32 {
+        Int32(try count(limit: Int(Int32.max), "count"))
+    }
+
+    fileprivate mutating func uint32() throws(DecodingError) -> UInt32 {
+        UInt32(try count(limit: Int(UInt32.max), "number"))
+    }
+
+    /// A count or stamp: far below where sums of two would overflow.
+    fileprivate mutating func amount() throws(DecodingError) -> UInt64 {
+        let value = try varint()
+        guard value < 1 << 62 else { throw .limitExceeded(what: "amount") }
+        return value
+    }
+
+    fileprivate mutating func table<Record: SlotRecord>(
+        _ what: String,
+        _ decode: (inout ByteReader) throws(DecodingError) -> Record
+    ) throws(DecodingError) -> Slots<Record> {
+        let end = try count(limit: Int(Slot.max), what)
+        let vacant = try count(limit: end, what)
+        // Each live record and each free slot takes at least a byte, so a count cannot ask for more than there is.
+        guard end <= remaining else { throw .truncated }
+        var free: [Slot] = []
+        free.reserveCapacity(vacant)
+        for _ in 0..<vacant { free.append(try slot()) }
+        var records = Array(repeating: Record.vacant, count: end)
+        var previous = noSlot
+        for _ in 0..<(end - vacant) {
+            let slot = try slot()
+            guard slot > previous, Int(slot) < end else { throw .invalidValue(what: what) }
+            previous = slot
+            records[Int(slot)] = try decode(&self)
+        }
+        guard let table = Slots(records: records, free: free) else { throw .invalidValue(what: what) }
+        return table
+    }
+}
+
+extension ConsumerRecord {
+    fileprivate func encode(into writer: inout ByteWriter) {
+        writer.name(id)
+        writer.text(label)
+        for number in [UInt64(ttlMilliseconds), UInt64(credit), opened.rawValue, since] { writer.varint(number) }
+        writer.slots([firstInFlight, lastInFlight, firstWait])
+        writer.varint(UInt64(inFlight))
+        writer.varint(UInt64(waits))
+    }
+
+    fileprivate init(_ reader: inout ByteReader) throws(DecodingError) {
+        self.init(
+            id: try reader.name(),
+            label: try reader.text(limit: DecodeLimit.text, "label"),
+            ttlMilliseconds: try reader.uint32(),
+            credit: try reader.uint32(),
+            opened: try reader.index(),
+            since: try reader.amount()
+        )
+        firstInFlight = try reader.slot()
+        lastInFlight = try reader.slot()
+        firstWait = try reader.slot()
+        inFlight = try reader.int32()
+        waits = try reader.int32()
+    }
+}
+
+extension GroupRecord {
+    fileprivate func encode(into writer: inout ByteWriter) {
+        writer.name(key)
+        writer.slots([queue, first, last, blocker])
+        writer.varint(UInt64(ready))
+        writer.varint(readyBytes)
+        writer.varint(UInt64(live))
+    }
+
+    fileprivate init(_ reader: inout ByteReader) throws(DecodingError) {
+        self.init(key: try reader.name(), queue: try reader.slot())
+        first = try reader.slot()
+        last = try reader.slot()
+        blocker = try reader.slot()
+        ready = try reader.int32()
+        readyBytes = try reader.amount()
+        live = try reader.int32()
+    }
+}
+
+extension ExtraRecord {
+    fileprivate func encode(into writer: inout ByteWriter) {
+        for number in [id, due, expires, delivered] { writer.varint(number) }
+        for number in [bytes, deliveries, failures, returns] { writer.varint(UInt64(number)) }
+        writer.slots([
+            consumer, nextOfConsumer, previousOfConsumer, nextInFlight, previousInFlight, group, nextInGroup,
+            previousInGroup, dead,
+        ])
+        writer.u8(cause.rawValue)
+    }
+
+    fileprivate init(_ reader: inout ByteReader) throws(DecodingError) {
+        self = .vacant
+        id = try reader.varint()
+        due = try reader.amount()
+        expires = try reader.amount()
+        delivered = try reader.amount()
+        bytes = try reader.uint32()
+        deliveries = try reader.uint32()
+        failures = try reader.uint32()
+        returns = try reader.uint32()
+        consumer = try reader.slot()
+        nextOfConsumer = try reader.slot()
+        previousOfConsumer = try reader.slot()
+        nextInFlight = try reader.slot()
+        previousInFlight = try reader.slot()
+        group = try reader.slot()
+        nextInGroup = try reader.slot()
+        previousInGroup = try reader.slot()
+        dead = try reader.slot()
+        cause = try reader.returnCause()
+    }
+}
+
+extension DeadRecord {
+    fileprivate func encode(into writer: inout ByteWriter) {
+        writer.slots([extra, next, previous])
+        writer.bool(isListed)
+        letter.encode(into: &writer)
+    }
+
+    fileprivate init(_ reader: inout ByteReader) throws(DecodingError) {
+        self = .vacant
+        extra = try reader.slot()
+        next = try reader.slot()
+        previous = try reader.slot()
+        isListed = try reader.bool()
+        letter = try DeadLetter(decoding: &reader)
+    }
+}
+
+extension WaitRecord {
+    fileprivate func encode(into writer: inout ByteWriter) {
+        writer.request(request)
+        writer.slots([queue, consumer, next, previous, nextOfConsumer, previousOfConsumer])
+        for number in [count, maxBytes, leaseMilliseconds, deadline, index] { writer.varint(number) }
+    }
+
+    fileprivate init(_ reader: inout ByteReader) throws(DecodingError) {
+        self = .vacant
+        request = try reader.request()
+        queue = try reader.slot()
+        consumer = try reader.slot()
+        next = try reader.slot()
+        previous = try reader.slot()
+        nextOfConsumer = try reader.slot()
+        previousOfConsumer = try reader.slot()
+        count = try reader.amount()
+        maxBytes = try reader.varint()
+        leaseMilliseconds = try reader.amount()
+        deadline = try reader.amount()
+        index = try reader.varint()
+    }
+}
