@@ -192,30 +192,7 @@ extension QueueState {
     }
 }
 
-extension ByteWriter {
-    /// Slots are written plus one, so that "none" is zero.
-    fileprivate mutating func slot(_ slot: Slot) { varint(UInt64(UInt32(bitPattern: slot &+ 1))) }
-
-    fileprivate mutating func slots(_ slots: [Slot]) {
-        for slot in slots { self.slot(slot) }
-    }
-
-    fileprivate mutating func table<Record>(_ table: Slots<Record>, _ encode: (Record, inout ByteWriter) -> Void) {
-        varint(UInt64(table.end))
-        varint(UInt64(table.free.count))
-        slots(table.free)
-        for slot in 0..<table.end where table.contains(slot) {
-            self.slot(slot)
-            encode(table[slot], &self)
-        }
-    }
-}
-
 extension ByteReader {
-    fileprivate mutating func slot() throws(DecodingError) -> Slot {
-        Slot(try count(limit: Int(Slot.max), "slot")) - 1
-    }
-
     fileprivate mutating func int32() throws(DecodingError) -> Int32 {
         Int32(try count(limit: Int(Int32.max), "count"))
     }
@@ -229,29 +206,6 @@ extension ByteReader {
         let value = try varint()
         guard value < 1 << 62 else { throw .limitExceeded(what: "amount") }
         return value
-    }
-
-    fileprivate mutating func table<Record: SlotRecord>(
-        _ what: String,
-        _ decode: (inout ByteReader) throws(DecodingError) -> Record
-    ) throws(DecodingError) -> Slots<Record> {
-        let end = try count(limit: Int(Slot.max), what)
-        let vacant = try count(limit: end, what)
-        // Each live record and each free slot takes at least a byte, so a count cannot ask for more than there is.
-        guard end <= remaining else { throw .truncated }
-        var free: [Slot] = []
-        free.reserveCapacity(vacant)
-        for _ in 0..<vacant { free.append(try slot()) }
-        var records = Array(repeating: Record.vacant, count: end)
-        var previous = noSlot
-        for _ in 0..<(end - vacant) {
-            let slot = try slot()
-            guard slot > previous, Int(slot) < end else { throw .invalidValue(what: what) }
-            previous = slot
-            records[Int(slot)] = try decode(&self)
-        }
-        guard let table = Slots(records: records, free: free) else { throw .invalidValue(what: what) }
-        return table
     }
 }
 
