@@ -32,14 +32,14 @@ package final class DataDirectory: Sendable {
     /// - Parameters:
     ///   - clusterID: sixteen bytes; nil takes what is on disk, or random ones for a new directory.
     ///   - shardCount: of the cluster; cannot change later.
-    ///   - membership: of the cluster; cannot change later by this. Nil for a node alone.
+    ///   - agreement: of the cluster; cannot change later by this. Nil for a node alone.
     ///   - acceptsLoss: peers that have met this node with newer data shall talk to it all the same.
     package static func open(
         path: String,
         nodeName: String,
         clusterID: [UInt8]? = nil,
         shardCount: UInt32,
-        membership: Membership? = nil,
+        agreement: Agreement? = nil,
         acceptsLoss: Bool = false,
         calls: FileSystemCalls = .system
     ) throws(StorageError) -> DataDirectory {
@@ -51,11 +51,11 @@ package final class DataDirectory: Sendable {
         }
         try take(lock)
         let identityPath = path + "/identity"
-        let membership = membership ?? Membership(names: [nodeName], copies: 1)
+        let agreement = agreement ?? Agreement(names: [nodeName], copies: 1)
         var identity: NodeIdentity
         if let bytes = try io({ () throws(FileFailure) in try files.readFile(identityPath) }) {
             identity = try NodeIdentity(decoding: bytes, path: identityPath)
-            try identity.expect(nodeName, clusterID, shardCount, membership, path: identityPath)
+            try identity.expect(nodeName, clusterID, shardCount, agreement, path: identityPath)
         } else {
             identity = NodeIdentity(
                 clusterID: clusterID ?? randomBytes(16),
@@ -63,7 +63,7 @@ package final class DataDirectory: Sendable {
                 shardCount: shardCount,
                 incarnation: 0,
                 life: 0,
-                membership: membership,
+                agreement: agreement,
                 hasLog: false
             )
         }
@@ -137,7 +137,7 @@ extension NodeIdentity {
         _ givenName: String,
         _ givenCluster: [UInt8]?,
         _ givenShards: UInt32,
-        _ givenMembership: Membership,
+        _ givenAgreement: Agreement,
         path: String
     ) throws(StorageError) {
         guard nodeName == givenName else {
@@ -159,12 +159,12 @@ extension NodeIdentity {
                 given: "\(givenShards)"
             )
         }
-        guard membership == givenMembership else {
+        guard agreement == givenAgreement else {
             throw .wrongIdentity(
                 path: path,
                 what: "a cluster of",
-                onDisk: "\(membership)",
-                given: "\(givenMembership)"
+                onDisk: "\(agreement)",
+                given: "\(givenAgreement)"
             )
         }
     }

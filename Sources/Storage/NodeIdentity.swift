@@ -13,7 +13,7 @@ package struct NodeIdentity: Equatable, Sendable {
     /// Drawn at each open.
     package var life: UInt64
     /// Who holds the shards: cannot be changed by a setting.
-    package var membership: Membership
+    package var agreement: Agreement
     /// Set once the first log segment was made: from then on a missing log is an error, not a new node.
     var hasLog: Bool
 
@@ -24,6 +24,7 @@ extension NodeIdentity {
     private static let magic: [UInt8] = Array("SYNCNODE".utf8)
     private static let version: UInt32 = 1
     private static let maxMembers: UInt64 = 1024
+    private static let maxQuotas: UInt64 = 64
 
     func encoded() -> [UInt8] {
         var writer = ByteWriter(capacity: 128)
@@ -34,9 +35,11 @@ extension NodeIdentity {
         writer.u32(shardCount)
         writer.u64(incarnation)
         writer.u64(life)
-        writer.varint(UInt64(membership.names.count))
-        for name in membership.names { writer.text(name) }
-        writer.u32(membership.copies)
+        writer.varint(UInt64(agreement.names.count))
+        for name in agreement.names { writer.text(name) }
+        writer.u32(agreement.copies)
+        writer.varint(UInt64(agreement.quotas.count))
+        for quota in agreement.quotas { writer.u64(quota) }
         writer.bool(hasLog)
         writer.u32(Checksum.crc32c(writer.bytes))
         return writer.bytes
@@ -66,7 +69,12 @@ extension NodeIdentity {
             guard count <= Self.maxMembers else { throw DecodingError.invalidValue(what: "members") }
             var names: [String] = []
             for _ in 0..<count { names.append(try reader.text(limit: 255, "member")) }
-            membership = Membership(names: names, copies: try reader.u32())
+            let copies = try reader.u32()
+            let quotaCount = try reader.varint()
+            guard quotaCount <= Self.maxQuotas else { throw DecodingError.invalidValue(what: "quotas") }
+            var quotas: [UInt64] = []
+            for _ in 0..<quotaCount { quotas.append(try reader.u64()) }
+            agreement = Agreement(names: names, copies: copies, quotas: quotas)
             hasLog = try reader.bool()
         } catch .unknownTag(_, let version) {
             throw .newerFormat(path: path, detail: "format version \(version), this server reads up to \(Self.version)")

@@ -64,7 +64,7 @@ package enum LinkFailure: Error, Equatable, Sendable, CustomStringConvertible {
         case .unknownNode(let name): "node \(name) is not the peer expected here"
         case .sameNode(let name): "the peer is called \(name), as this node is"
         case .shardCountDiffers(let count): "the peer's number of shards is not \(count)"
-        case .membershipDiffers: "the peer's members or copies are others: compare --peers and --replicas"
+        case .agreementDiffers: "the peer's members, copies or quotas are others"
         case .staleData(let last): "the peer's data is older than in start number \(last), when it was last met"
         }
     }

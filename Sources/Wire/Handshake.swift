@@ -14,8 +14,8 @@ package struct Hello: Equatable, Sendable {
     package var incarnation: UInt64
     /// Drawn at that opening: tells two copies of one directory apart.
     package var life: UInt64
-    /// `Membership.hash`; 0 in the question of a node that does not know its cluster yet.
-    package var membership: UInt64
+    /// `Agreement.hash`; 0 in the question of a node that does not know its cluster yet.
+    package var agreement: UInt64
     /// Where clients reach the node, `host:port`; empty when it serves none.
     package var clientAddress: String
     package var httpAddress: String
@@ -28,7 +28,7 @@ package struct Hello: Equatable, Sendable {
         nodeName: String,
         incarnation: UInt64,
         life: UInt64,
-        membership: UInt64,
+        agreement: UInt64,
         clientAddress: String,
         httpAddress: String,
         shardCount: UInt32
@@ -40,7 +40,7 @@ package struct Hello: Equatable, Sendable {
         self.nodeName = nodeName
         self.incarnation = incarnation
         self.life = life
-        self.membership = membership
+        self.agreement = agreement
         self.clientAddress = clientAddress
         self.httpAddress = httpAddress
         self.shardCount = shardCount
@@ -59,8 +59,8 @@ package enum HandshakeRefusal: Error, Equatable, Sendable, CustomStringConvertib
     case sameNode(name: String)
     /// The refusing side's number of shards.
     case shardCountDiffers(UInt32)
-    /// Other members, or another number of copies.
-    case membershipDiffers
+    /// Other members, copies or quotas.
+    case agreementDiffers
     /// The incarnation in which the refusing side last met the node.
     case staleData(lastMet: UInt64)
 
@@ -71,7 +71,9 @@ package enum HandshakeRefusal: Error, Equatable, Sendable, CustomStringConvertib
         case .unknownNode(let name): "node \(name) is not in its list of peers"
         case .sameNode(let name): "both nodes are called \(name): give each its own name"
         case .shardCountDiffers(let count): "it has \(count) shards: all nodes need the same number"
-        case .membershipDiffers: "it has other members or copies: --peers and --replicas must be the same on all nodes"
+        case .agreementDiffers:
+            "it has other members, copies or quotas: --peers, --replicas, --max-sessions, --max-locks and "
+                + "--max-waiters must be the same on all nodes"
         case .staleData(let last):
             "it has met this node with newer data (start number \(last)): put that data directory back. If it is lost "
                 + "for good, start this node once with --accept-data-loss: what only it and a node that is down now "
@@ -157,7 +159,7 @@ extension Hello {
         writer.text(nodeName)
         writer.u64(incarnation)
         writer.u64(life)
-        writer.u64(membership)
+        writer.u64(agreement)
         writer.text(clientAddress)
         writer.text(httpAddress)
         writer.u32(shardCount)
@@ -174,7 +176,7 @@ extension Hello {
         guard !name.isEmpty, node == NodeID(name: name) else { throw .invalidValue(what: "node id") }
         let incarnation = try reader.u64()
         let life = try reader.u64()
-        let membership = try reader.u64()
+        let agreement = try reader.u64()
         let clientAddress = try reader.text(limit: Handshake.maxNameBytes, "client address")
         let httpAddress = try reader.text(limit: Handshake.maxNameBytes, "http address")
         self.init(
@@ -184,7 +186,7 @@ extension Hello {
             nodeName: name,
             incarnation: incarnation,
             life: life,
-            membership: membership,
+            agreement: agreement,
             clientAddress: clientAddress,
             httpAddress: httpAddress,
             shardCount: try reader.u32()
@@ -211,7 +213,7 @@ extension HandshakeRefusal {
         case .shardCountDiffers(let count):
             writer.u8(5)
             writer.u32(count)
-        case .membershipDiffers: writer.u8(6)
+        case .agreementDiffers: writer.u8(6)
         case .staleData(let last):
             writer.u8(7)
             writer.u64(last)
@@ -225,7 +227,7 @@ extension HandshakeRefusal {
         case 3: self = .unknownNode(name: try reader.text(limit: Handshake.maxNameBytes, "node name"))
         case 4: self = .sameNode(name: try reader.text(limit: Handshake.maxNameBytes, "node name"))
         case 5: self = .shardCountDiffers(try reader.u32())
-        case 6: self = .membershipDiffers
+        case 6: self = .agreementDiffers
         case 7: self = .staleData(lastMet: try reader.u64())
         default: throw .unknownTag(what: "refusal", value: UInt64(tag))
         }

@@ -41,7 +41,7 @@ package struct HandshakePolicy: Sendable {
         guard hello.node != own.node else { throw .sameNode(name: own.nodeName) }
         guard knownNodes.contains(hello.node) else { throw .unknownNode(name: hello.nodeName) }
         guard hello.shardCount == own.shardCount else { throw .shardCountDiffers(own.shardCount) }
-        guard hello.membership == own.membership else { throw .membershipDiffers }
+        guard hello.agreement == own.agreement else { throw .agreementDiffers }
         let life = PeerLife(node: hello.node, incarnation: hello.incarnation, life: hello.life)
         if let last = met.first(where: { $0.node == hello.node }), life.isOlder(than: last) {
             throw .staleData(lastMet: last.incarnation)

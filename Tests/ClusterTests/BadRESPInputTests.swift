@@ -159,7 +159,7 @@ extension RealProcesses {
                     nodeName: other.name,
                     incarnation: 1_000,
                     life: 1,
-                    membership: 1,
+                    agreement: 1,
                     clientAddress: "127.0.0.1:1",
                     httpAddress: "127.0.0.1:2",
                     shardCount: 16

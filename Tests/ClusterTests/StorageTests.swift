@@ -142,7 +142,7 @@ extension RealProcesses {
             }
         }
 
-        @Test("other members or copies than the data's are refused: two majorities could not see each other")
+        @Test("other members, copies or quotas than the data's are refused: two majorities could not see each other")
         func otherMembers() throws {
             try withCluster { cluster in
                 let held = try HeldLocks(cluster.nodes[0], count: 5, ttlMilliseconds: 120_000)
@@ -153,6 +153,10 @@ extension RealProcesses {
                 try cluster.start(victim)
                 try eventually("it ends") { !victim.isRunning }
                 #expect(victim.log.contains("3 copies") && victim.log.contains("1 copies"), "\(victim.log.suffix(500))")
+                victim.settings = settings + ["--max-locks", "17"]
+                try cluster.start(victim)
+                try eventually("it ends") { !victim.isRunning }
+                #expect(victim.log.contains("quotas"), "\(victim.log.suffix(500))")
                 victim.settings = settings
                 try cluster.start(victim)
                 try victim.waitUntilReady()

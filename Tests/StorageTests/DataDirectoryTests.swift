@@ -41,14 +41,16 @@ import Wire
     }
 
     @Test("other members or another number of copies are refused: both sides would count majorities differently")
-    func membership() throws {
-        let three = Membership(names: ["node-0", "b", "c"], copies: 3)
-        do { _ = try directory.open(membership: three) }
-        for other in [Membership(names: ["node-0"], copies: 1), Membership(names: three.names, copies: 1), nil] {
-            let error = #expect(throws: StorageError.self) { try directory.open(membership: other) }
+    func agreement() throws {
+        let three = Agreement(names: ["node-0", "b", "c"], copies: 3)
+        do { _ = try directory.open(agreement: three) }
+        for other in [Agreement(names: ["node-0"], copies: 1), Agreement(names: three.names, copies: 1), nil] {
+            let error = #expect(throws: StorageError.self) { try directory.open(agreement: other) }
             #expect(error?.description.contains("b, c, node-0 with 3 copies") == true)
         }
-        #expect(try directory.open(membership: three).identity.incarnation == 2)
+        let quotas = Agreement(names: three.names, copies: 3, quotas: [1, 2])
+        #expect(throws: StorageError.self) { try directory.open(agreement: quotas) }
+        #expect(try directory.open(agreement: three).identity.incarnation == 2)
     }
 
     @Test("peers' lives are kept; accepting a loss begins above every start there ever was")

@@ -29,7 +29,7 @@ final class TestDirectory: Sendable {
         nodeName: String = "node-0",
         clusterID: [UInt8]? = nil,
         shardCount: UInt32 = 4,
-        membership: Membership? = nil,
+        agreement: Agreement? = nil,
         acceptsLoss: Bool = false,
         calls: FileSystemCalls = .system
     ) throws(StorageError) -> DataDirectory {
@@ -38,7 +38,7 @@ final class TestDirectory: Sendable {
             nodeName: nodeName,
             clusterID: clusterID,
             shardCount: shardCount,
-            membership: membership,
+            agreement: agreement,
             acceptsLoss: acceptsLoss,
             calls: calls
         )

@@ -46,7 +46,7 @@ struct HostileTests {
             (hello("c"), .unknownNode(name: "c")),
             (hello("a"), .sameNode(name: "a")),
             (hello("b", shards: 8), .shardCountDiffers(16)),
-            (hello("b", membership: 6), .membershipDiffers),
+            (hello("b", agreement: 6), .agreementDiffers),
         ]
     )
     func refusals(hello: Hello, refusal: HandshakeRefusal) async throws {

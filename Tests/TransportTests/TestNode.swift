@@ -19,7 +19,7 @@ func hello(
     cluster: [UInt8] = clusterID,
     incarnation: UInt64 = 1,
     life: UInt64 = 1,
-    membership: UInt64 = 5,
+    agreement: UInt64 = 5,
     version: UInt16 = 1,
     shards: UInt32 = 16
 ) -> Hello {
@@ -30,7 +30,7 @@ func hello(
         nodeName: name,
         incarnation: incarnation,
         life: life,
-        membership: membership,
+        agreement: agreement,
         clientAddress: "\(name):7700",
         httpAddress: "\(name):7701",
         shardCount: shards

@@ -66,7 +66,7 @@ import Testing
             hello.node = NodeID(name: "node-7")
         }
         expect(.shardCountDiffers(16)) { $0.shardCount = 4 }
-        expect(.membershipDiffers) { $0.membership = 6 }
+        expect(.agreementDiffers) { $0.agreement = 6 }
     }
 
     @Test("a node that was met with newer data is refused, and so is another copy of the same data")
@@ -91,12 +91,13 @@ import Testing
         #expect(throws: HandshakeRefusal.staleData(lastMet: 4)) { try policy.check(hello) }
     }
 
-    @Test("members in any order are the same; another member or number of copies is not")
-    func membership() {
-        let three = Membership(names: ["a", "b", "c"], copies: 3)
-        #expect(Membership(names: ["c", "a", "b"], copies: 3) == three)
-        #expect(Membership(names: ["a", "b", "c"], copies: 1).hash != three.hash)
-        #expect(Membership(names: ["a", "bc"], copies: 3).hash != Membership(names: ["ab", "c"], copies: 3).hash)
+    @Test("members in any order are the same; another member, number of copies or quota is not")
+    func agreement() {
+        let three = Agreement(names: ["a", "b", "c"], copies: 3)
+        #expect(Agreement(names: ["c", "a", "b"], copies: 3) == three)
+        #expect(Agreement(names: ["a", "b", "c"], copies: 1).hash != three.hash)
+        #expect(Agreement(names: ["a", "b", "c"], copies: 3, quotas: [7]).hash != three.hash)
+        #expect(Agreement(names: ["a", "bc"], copies: 3).hash != Agreement(names: ["ab", "c"], copies: 3).hash)
     }
 
     @Test("the dialling side notices that another node answered") func wrongNodeAnswers() throws {

@@ -139,7 +139,7 @@ enum Samples {
         nodeName: "node-0",
         incarnation: 3,
         life: 77,
-        membership: 5,
+        agreement: 5,
         clientAddress: "10.0.0.1:7379",
         httpAddress: "10.0.0.1:8080",
         shardCount: 16

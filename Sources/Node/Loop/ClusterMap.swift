@@ -15,13 +15,18 @@ package struct ClusterMap: Sendable {
     package let members: [Member]
     /// For each shard the nodes that hold it; the first is its preferred leader.
     package let placement: [[NodeID]]
+    /// What all nodes must see alike.
+    package let agreement: Agreement
 
-    /// - Parameter replicas: copies of each shard; at most the number of members is used.
-    package init(peers: [PeerAddress], shards: Int, replicas: Int) {
+    /// - Parameters:
+    ///   - replicas: copies of each shard; at most the number of members is used.
+    ///   - quotas: limits that take part in applying the log.
+    package init(peers: [PeerAddress], shards: Int, replicas: Int, quotas: [UInt64] = []) {
         let members = peers.map { Member(id: NodeID(name: $0.name), name: $0.name, host: $0.host, port: $0.port) }
             .sorted { $0.name < $1.name }
         self.members = members
         let copies = min(max(1, replicas), members.count)
+        agreement = Agreement(names: members.map(\.name), copies: UInt32(copies), quotas: quotas)
         placement = (0..<shards).map { shard in
             (0..<copies).map { members[(shard + $0) % members.count].id }
         }
@@ -33,12 +38,9 @@ package struct ClusterMap: Sendable {
         self.init(
             peers: settings.peers.isEmpty ? [alone] : settings.peers,
             shards: settings.shards,
-            replicas: settings.replicas
+            replicas: settings.replicas,
+            quotas: [settings.maxSessions, settings.maxLocks, settings.maxWaiters].map(UInt64.init)
         )
-    }
-
-    package var membership: Membership {
-        Membership(names: members.map(\.name), copies: UInt32(placement.first?.count ?? 1))
     }
 
     package func name(of id: NodeID) -> String? { members.first { $0.id == id }?.name }

@@ -138,7 +138,7 @@ struct Node: Sendable {
             nodeName: identity.nodeName,
             incarnation: identity.incarnation,
             life: identity.life,
-            membership: context.map.membership.hash,
+            agreement: context.map.agreement.hash,
             clientAddress: HostPort.text(host, settings.clientPort),
             httpAddress: HostPort.text(host, settings.httpPort),
             shardCount: UInt32(settings.shards)

@@ -29,7 +29,7 @@ struct NodeStore {
             nodeName: settings.nodeID,
             clusterID: clusterID,
             shardCount: UInt32(settings.shards),
-            membership: map.membership,
+            agreement: map.agreement,
             acceptsLoss: settings.acceptDataLoss
         )
         return try read(directory, settings, metrics, logger)
@@ -88,7 +88,7 @@ struct NodeStore {
             nodeName: settings.nodeID,
             incarnation: 0,
             life: 0,
-            membership: 0,
+            agreement: 0,
             clientAddress: "",
             httpAddress: "",
             shardCount: UInt32(settings.shards)

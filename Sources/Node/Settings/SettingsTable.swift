@@ -115,19 +115,19 @@ extension SettingDefinition {
             "max-sessions",
             .integer(1...10_000_000),
             default: "100000",
-            "Sessions of one namespace; the same on every node."
+            "Sessions of one namespace; chosen when the cluster is first started."
         ),
         .init(
             "max-locks",
             .integer(1...100_000_000),
             default: "1000000",
-            "Locks, semaphores and elections of one namespace; the same on every node."
+            "Locks, semaphores and elections of one namespace; chosen when the cluster is first started."
         ),
         .init(
             "max-waiters",
             .integer(1...1_000_000),
             default: "10000",
-            "Requests waiting for one lock, semaphore or election; the same on every node."
+            "Requests waiting for one lock, semaphore or election; chosen when the cluster is first started."
         ),
     ]
 
