@@ -55,6 +55,20 @@ extension RealProcesses {
             try client.connection.command("LOCK.INFO", "line").field("waiters")?.elements?.count ?? 0
         }
 
+        @Test("a forced release stands in the log of the shard's leader, with its reason, once in the cluster")
+        func audit() throws {
+            try withCluster { cluster in
+                let client = try LockClient(cluster.nodes[1])
+                let session = try client.openSession()
+                _ = try client.acquire("taken", session: session)
+                let answer = try cluster.nodes[2].connect().command(["LOCK.BREAK", "taken", "REASON", "maintenance-7"])
+                #expect(answer.integer == 1, "\(answer)")
+                try eventually("one node has written it down") {
+                    cluster.nodes.filter { $0.log.contains("maintenance-7") }.count == 1
+                }
+            }
+        }
+
         @Test("a deadlock across two nodes: one victim is told the whole cycle, the other goes on")
         func deadlock() throws {
             try withCluster { cluster in
