@@ -121,11 +121,14 @@ final class SegmentPreparer: Sendable {
     }
 
     private func run() {
+        enum Work { case prepare, remove([String]), stop }
+        // What cannot be removed rests for a while; the next segment must not wait for it.
+        var removalsRest = false
         while true {
-            enum Work { case prepare, remove([String]), stop }
             let hasFailed = state.read { if case .failed = $0.slot { true } else { false } }
-            let work: Work? = state.wait(atMost: hasFailed ? Self.retryNanoseconds : nil) { state in
-                if !state.removals.isEmpty {
+            let pause = hasFailed || removalsRest ? Self.retryNanoseconds : nil
+            let work: Work? = state.wait(atMost: pause) { [removalsRest] state in
+                if !state.removals.isEmpty, !removalsRest {
                     defer { state.removals = [] }
                     return .remove(state.removals)
                 }
@@ -140,15 +143,12 @@ final class SegmentPreparer: Sendable {
             case .stop: return
             case .remove(let paths):
                 let left = removeAll(paths)
-                guard !left.isEmpty else { break }
-                let isStopping: Bool = state.exchange { state in
-                    state.removals = left + state.removals
-                    return state.isStopping
-                }
-                if isStopping { return }
-                let ended: Bool? = state.wait(atMost: Self.retryNanoseconds) { $0.isStopping ? true : nil }
-                if ended == true { return }
-            case .prepare, .none: prepare()
+                removalsRest = !left.isEmpty
+                state.exchange { $0.removals = left + $0.removals }
+            case .prepare: prepare()
+            case .none:
+                removalsRest = false
+                if hasFailed { prepare() }
             }
         }
     }

@@ -139,6 +139,7 @@ extension RealProcesses {
                 try victim.waitUntilReady()
                 try cluster.waitUntilEqual()
                 try held.verify(on: cluster.nodes)
+                #expect(victim.log.contains("without accept-data-loss next time"))
             }
         }
 

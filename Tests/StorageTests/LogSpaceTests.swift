@@ -37,6 +37,37 @@ import Testing
         #expect(recovery.log(2)?.indexes == [199, 200])
     }
 
+    @Test(
+        "a segment that cannot be removed holds back later removals, but not the next segments",
+        .timeLimit(.minutes(1))
+    )
+    func stuckRemoval() throws {
+        let opened = try directory.open(calls: .unsynced)
+        var settings = LogSettings.small()
+        settings.preparesInBackground = true
+        let preparer = SegmentPreparer(
+            directory: opened.logPath,
+            settings: settings,
+            files: opened.files,
+            board: LogStatusBoard()
+        )
+        try preparer.start()
+        defer { preparer.stop() }
+        // unlink(2) refuses a folder, whoever asks.
+        let (stuck, later) = (opened.logPath + "/stuck", opened.logPath + "/later")
+        #expect(mkdir(stuck, 0o700) == 0)
+        try TestDirectory.overwrite(later, [1])
+        preparer.remove([stuck, later])
+        for number in 1...3 {
+            let prepared = try preparer.take(minimum: 1)
+            #expect(rename(prepared.path, opened.logPath + "/\(number)") == 0)
+            preparer.request()
+        }
+        #expect(access(later, F_OK) == 0, "removed past a failure: a gap")
+        #expect(rmdir(stuck) == 0)
+        #expect(eventually("it is tried again") { access(later, F_OK) != 0 })
+    }
+
     private func releaseSegments() throws {
         let log = try open()
         try log.append(shard: ShardID(1), [.hardState(state(3, vote: 5))])

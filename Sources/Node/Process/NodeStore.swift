@@ -32,6 +32,11 @@ struct NodeStore {
             agreement: map.agreement,
             acceptsLoss: settings.acceptDataLoss
         )
+        if settings.acceptDataLoss {
+            logger.warning(
+                "peers are asked to let this node in whatever it has lost; start it without accept-data-loss next time"
+            )
+        }
         return try read(directory, settings, metrics, logger)
     }
 
