@@ -21,26 +21,11 @@ package struct LaneMap: Sendable, Equatable {
     package var lines: [Name] { (0..<lanes).map { line($0) } }
 
     package func lane(forKey key: Name) -> Int {
-        Self.jumpHash(StableHash.mix(StableHash.fnv1a(key.text.utf8)), buckets: lanes)
+        JumpHash.bucket(for: StableHash.mix(StableHash.fnv1a(key.text.utf8)), count: lanes)
     }
 
     /// The lane of a message without a key: `turn` is the publisher's own running number.
     package func lane(forTurn turn: UInt64) -> Int { Int(turn % UInt64(lanes)) }
-
-    /// Jump consistent hash (Lamping and Veach, "A Fast, Minimal Memory, Consistent Hash Algorithm", 2014).
-    /// `buckets` below one count as one.
-    package static func jumpHash(_ key: UInt64, buckets: Int) -> Int {
-        var key = key
-        var bucket: Int64 = -1
-        var jump: Int64 = 0
-        let count = Int64(Swift.max(buckets, 1))
-        while jump < count {
-            bucket = jump
-            key = key &* 2_862_933_555_777_941_757 &+ 1
-            jump = Int64(Double(bucket + 1) * (Double(Int64(1) << 31) / Double((key >> 33) + 1)))
-        }
-        return Int(bucket)
-    }
 
     /// Splits a line's name into its queue and lane; the lane is 0 when the name has none. Nil when what follows the
     /// `#` is no lane.

@@ -40,7 +40,9 @@ struct ClientTests {
         let client = client(server)
         let session = try await client.openSession(label: "job", owner: "me", namespace: "pay", lockDelay: .seconds(1))
         #expect(session.id.hasPrefix("pay/"))
+        let asked = ContinuousClock.now
         let grant = try await session.lock("a lock", mode: .update, wait: .upTo(.seconds(5)), priority: 3)
+        let took = asked.duration(to: .now)
         #expect(grant == LockGrant(name: "a lock", mode: .update, token: 42, session: session.id))
         #expect(try await session.release("a lock") == 0)
         #expect(try await session.close() == 1)
@@ -55,7 +57,9 @@ struct ClientTests {
         )
         let acquire = try #require(server.received("LOCK.ACQUIRE").first)
         #expect(acquire[..<6] == ["LOCK.ACQUIRE", "a lock", "SESSION", session.id, "MODE", "UPDATE"])
-        #expect(acquire[6] == "WAIT" && (1...5_000).contains(Int(acquire[7]) ?? 0))
+        // What is left of the five seconds when it is sent: connecting has taken some, but no more than the whole took.
+        let wait = Duration.milliseconds(try #require(Int(acquire[7])))
+        #expect(acquire[6] == "WAIT" && wait <= .seconds(5) && wait + took >= .milliseconds(4_999))
         #expect(acquire[8...] == ["PRIORITY", "3", "SEQ", "1"])
         #expect(server.received("LOCK.RELEASE") == [["LOCK.RELEASE", "a lock", "SESSION", session.id, "SEQ", "2"]])
         await client.close()

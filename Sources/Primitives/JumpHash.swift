@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import Primitives
 
 /// Jump consistent hash (Lamping, Veach: "A Fast, Minimal Memory, Consistent Hash Algorithm", 2014): spreads keys
 /// evenly over numbered buckets without a table. When the count grows from n to n + 1, 1/(n + 1) of the keys move, all
