@@ -75,7 +75,7 @@ let package = Package(
         .target(name: "PlacementCore", dependencies: ["Primitives"], swiftSettings: server),
         .target(
             name: "Replica",
-            dependencies: ["Primitives", "RaftCore", "LockCore"],
+            dependencies: ["Primitives", "RaftCore", "LockCore", "QueueCore", "PlacementCore"],
             swiftSettings: server + planted
         ),
 
@@ -83,7 +83,7 @@ let package = Package(
         .target(name: "CChecksum", cSettings: [.unsafeFlags(["-O2"])]),
         .target(
             name: "Wire",
-            dependencies: ["Primitives", "RaftCore", "LockCore", "Replica", "CChecksum"],
+            dependencies: ["Primitives", "RaftCore", "LockCore", "QueueCore", "Replica", "CChecksum"],
             swiftSettings: server
         ),
         .target(name: "RESP", dependencies: [nioCore], swiftSettings: common),
@@ -98,7 +98,8 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "Primitives", "RaftCore", "LockCore", "Replica", "RESP", "Telemetry", nioCore, nioPosix, logging,
+                "Primitives", "RaftCore", "LockCore", "QueueCore", "Replica", "RESP", "Telemetry", nioCore, nioPosix,
+                logging,
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -110,8 +111,8 @@ let package = Package(
         .target(
             name: "Node",
             dependencies: [
-                "Primitives", "RaftCore", "LockCore", "Replica", "Wire", "Storage", "Transport", "Telemetry", "Gateway",
-                nioCore, nioPosix, logging, lifecycle, signals,
+                "Primitives", "RaftCore", "LockCore", "QueueCore", "PlacementCore", "Replica", "Wire", "Storage",
+                "Transport", "Telemetry", "Gateway", nioCore, nioPosix, logging, lifecycle, signals,
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Configuration", package: "swift-configuration"),
             ],
@@ -139,7 +140,7 @@ let package = Package(
         .target(name: "ScriptTesting", dependencies: ["Primitives"], swiftSettings: common),
         .target(
             name: "Simulator",
-            dependencies: ["Primitives", "RaftCore", "LockCore", "Replica", "Wire"],
+            dependencies: ["Primitives", "RaftCore", "LockCore", "QueueCore", "Replica", "Wire"],
             swiftSettings: server + planted
         ),
         .executableTarget(
@@ -171,12 +172,12 @@ let package = Package(
         ),
         .testTarget(
             name: "ReplicaTests",
-            dependencies: ["Primitives", "RaftCore", "LockCore", "Replica"],
+            dependencies: ["Primitives", "RaftCore", "LockCore", "QueueCore", "PlacementCore", "Replica"],
             swiftSettings: common
         ),
         .testTarget(
             name: "WireTests",
-            dependencies: ["Wire", "Primitives", "RaftCore", "LockCore", "Replica"],
+            dependencies: ["Wire", "Primitives", "RaftCore", "LockCore", "QueueCore", "Replica"],
             swiftSettings: common
         ),
         .testTarget(
@@ -201,15 +202,15 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Gateway", "Primitives", "RaftCore", "LockCore", "Replica", "RESP", nioCore, nioPosix, logging,
-                lifecycle,
+                "Gateway", "Primitives", "RaftCore", "LockCore", "QueueCore", "Replica", "RESP", nioCore, nioPosix,
+                logging, lifecycle,
                 .product(name: "NIOEmbedded", package: "swift-nio"),
             ],
             swiftSettings: common
         ),
         .testTarget(
             name: "NodeTests",
-            dependencies: ["Node", "Primitives", "RaftCore", "Storage"],
+            dependencies: ["Node", "PlacementCore", "Primitives", "RaftCore", "Storage", "Wire"],
             swiftSettings: common
         ),
         .target(

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package import LockCore
+package import QueueCore
 import Primitives
 package import Replica
 
@@ -59,6 +60,54 @@ package struct RefusalText: Equatable, Sendable {
         }
     }
 
+    package init(_ refusal: QueueError) {
+        switch refusal {
+        case .noQueue(let name): self.init(code: "no_queue", detail: "queue '\(name)' does not exist")
+        case .exists:
+            self.init(
+                code: "exists",
+                detail: "the queue exists with other settings; nothing was changed, update it or leave them out"
+            )
+        case .lanesLowered(let lanes):
+            self.init(code: "invalid", detail: "the queue has \(lanes) lanes; their number can only be raised")
+        case .lanes(let lanes):
+            self.init(code: "busy", detail: "the queue has \(lanes) lanes by now; nothing was done, try again")
+        case .emptyBody: self.init(code: "invalid", detail: "a message has a body of at least one byte")
+        case .tooLarge(let limit):
+            self.init(code: "too_large", detail: "a message may have \(limit) bytes; nothing was stored")
+        case .full(let name): self.init(code: "full", detail: "queue '\(name)' is full; nothing was stored")
+        case .paused(let side):
+            self.init(
+                code: "paused",
+                detail: "\(side == .publish ? "publishing to" : "consuming from") the queue is paused; nothing was done"
+            )
+        case .fenced:
+            self.init(code: "fenced", detail: "the lock's token is out of date: another holder may have had it since")
+        case .noConsumer(let id):
+            self.init(
+                code: "no_consumer",
+                detail: "consumer '\(id)' does not exist: it was closed, has expired or was never opened"
+            )
+        case .consumerExists(let id):
+            self.init(code: "consumer_exists", detail: "consumer '\(id)' is open already with other settings")
+        case .noCredit(let id):
+            self.init(
+                code: "no_credit",
+                detail: "consumer '\(id)' has as many messages in flight as its credit allows; settle some"
+            )
+        case .staleSequence:
+            self.init(
+                code: "stale_seq",
+                detail: "the sequence number is older than the results kept for this producer; nothing was done now"
+            )
+        case .redriving: self.init(code: "busy", detail: "a redrive of this queue is under way")
+        case .limit(let text): self.init(code: "limit", detail: text)
+        case .invalid(let text): self.init(code: "invalid", detail: text)
+        case .cancelled: self.init(code: "cancelled", detail: "the wait was cancelled; nothing was received")
+        case .ended: self.init(code: "ended", detail: "the queue was deleted, or its consumer ended, during the wait")
+        }
+    }
+
     /// Nil for an answer that is not a refusal.
     package init?(_ response: Response) {
         switch response {
@@ -69,6 +118,9 @@ package struct RefusalText: Equatable, Sendable {
                 detail: "the session does not exist: it was closed, has expired or was never opened"
             )
         case .lock: return nil
+        case .queue(let answer):
+            guard case .refused(let refusal) = answer.response else { return nil }
+            self.init(refusal)
         case .unavailable(.notDone, let reason):
             self.init(code: "unavailable", detail: "\(reason); nothing was done, try again")
         case .unavailable(.unknown, let reason):

@@ -13,8 +13,16 @@ package protocol RequestPort: AnyObject {
     /// Sends the request to its shard's leader, wherever that is, and retries harmlessly until it is answered or
     /// `timeout` has passed (a request that waits for a lock is not limited by it while the wait itself lasts).
     /// `completion` is called exactly once, possibly before this returns.
+    /// A request whose text does not decide its shard is given `shard`.
     @discardableResult
-    func submit(_ request: Request, timeout: Interval?, completion: @escaping (Response) -> Void) -> RequestHandle
+    func submit(
+        _ request: Request,
+        to shard: ShardID?,
+        timeout: Interval?,
+        completion: @escaping (Response) -> Void
+    ) -> RequestHandle
+
+    var shardCount: Int { get }
 
     /// The caller has gone: a wait leaves the waiting line. The completion is still called.
     func cancel(_ handle: RequestHandle)
@@ -23,6 +31,17 @@ package protocol RequestPort: AnyObject {
     func watch(namespace: Name, names: [Name], sink: @escaping (LockEvent) -> Void) -> WatchHandle
 
     func unwatch(_ handle: WatchHandle)
+}
+
+extension RequestPort {
+    @discardableResult
+    package func submit(
+        _ request: Request,
+        timeout: Interval?,
+        completion: @escaping (Response) -> Void
+    ) -> RequestHandle {
+        submit(request, to: nil, timeout: timeout, completion: completion)
+    }
 }
 
 package struct RequestHandle: Hashable, Sendable {

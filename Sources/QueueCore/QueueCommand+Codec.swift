@@ -197,16 +197,8 @@ extension QueueCommand {
         }
     }
 
-    /// The one message of an encoded publish that has this ordinal, without decoding the others: how the log serves a
-    /// body. Throws `invalidValue` when the command is no publish or has fewer messages.
-    package static func message(_ ordinal: Int, decoding reader: inout ByteReader) throws(DecodingError)
-        -> PublishMessage
-    {
-        guard try reader.u8() == Tag.publish.rawValue else { throw .invalidValue(what: "publish") }
-        _ = try Publish.decodeHead(&reader)
-        let total = try reader.count(limit: MessageID.perEntry, "messages")
-        guard ordinal >= 0, ordinal < total else { throw .invalidValue(what: "ordinal") }
-        for _ in 0..<ordinal { try reader.skip(try reader.count(limit: DecodeLimit.body, "message")) }
-        return try PublishMessage(framed: &reader)
+    /// Whether an encoded command is a publish; the reader then stands behind its tag.
+    static func isPublish(_ reader: inout ByteReader) throws(DecodingError) -> Bool {
+        try reader.u8() == Tag.publish.rawValue
     }
 }

@@ -101,19 +101,23 @@ package struct Publish: Sendable, Equatable {
     package var guardedBy: LockGuard?
     /// Declares an unknown queue with defaults.
     package var declares: Bool
+    /// The number of lanes that the sender chose this line by; another number is refused. Zero is not checked.
+    package var lanes: UInt64
 
     package init(
         queue: Name,
         messages: [PublishMessage],
         producer: ProducerSequence? = nil,
         guardedBy: LockGuard? = nil,
-        declares: Bool = true
+        declares: Bool = true,
+        lanes: UInt64 = 0
     ) {
         self.queue = queue
         self.messages = messages
         self.producer = producer
         self.guardedBy = guardedBy
         self.declares = declares
+        self.lanes = lanes
     }
 }
 
@@ -129,6 +133,8 @@ package struct Receive: Sendable, Equatable {
     package var leaseMilliseconds: UInt64
     /// How long to wait for the first message; zero answers at once.
     package var waitMilliseconds: UInt64
+    /// The number of lanes that the sender knows of; another number is refused. Zero is not checked.
+    package var lanes: UInt64
 
     package init(
         queue: Name,
@@ -136,7 +142,8 @@ package struct Receive: Sendable, Equatable {
         count: UInt64 = 1,
         maxBytes: UInt64 = 0,
         leaseMilliseconds: UInt64 = 0,
-        waitMilliseconds: UInt64 = 0
+        waitMilliseconds: UInt64 = 0,
+        lanes: UInt64 = 0
     ) {
         self.queue = queue
         self.consumer = consumer
@@ -144,6 +151,7 @@ package struct Receive: Sendable, Equatable {
         self.maxBytes = maxBytes
         self.leaseMilliseconds = leaseMilliseconds
         self.waitMilliseconds = waitMilliseconds
+        self.lanes = lanes
     }
 }
 

@@ -106,7 +106,7 @@ extension PublishMessage {
         writer.blob(body)
     }
 
-    private init(decoding reader: inout ByteReader) throws(DecodingError) {
+    init(decoding reader: inout ByteReader) throws(DecodingError) {
         let fields = try reader.u8()
         guard fields < 128 else { throw .invalidValue(what: "message fields") }
         self.init(body: [])
@@ -132,6 +132,7 @@ extension Publish {
     func encode(into writer: inout ByteWriter) {
         writer.name(queue)
         writer.u8((producer == nil ? 0 : 1) | (guardedBy == nil ? 0 : 2) | (declares ? 4 : 0))
+        writer.varint(lanes)
         if let producer {
             writer.name(producer.producer)
             writer.varint(producer.sequence)
@@ -151,6 +152,7 @@ extension Publish {
         var publish = Publish(queue: try reader.name(), messages: [])
         let fields = try reader.u8()
         guard fields < 8 else { throw .invalidValue(what: "publish fields") }
+        publish.lanes = try reader.varint()
         if fields & 1 != 0 {
             publish.producer = ProducerSequence(producer: try reader.name(), sequence: try reader.varint())
         }
@@ -176,7 +178,7 @@ extension Receive {
     func encode(into writer: inout ByteWriter) {
         writer.name(queue)
         writer.name(consumer)
-        for number in [count, maxBytes, leaseMilliseconds, waitMilliseconds] { writer.varint(number) }
+        for number in [count, maxBytes, leaseMilliseconds, waitMilliseconds, lanes] { writer.varint(number) }
     }
 
     init(decoding reader: inout ByteReader) throws(DecodingError) {
@@ -186,7 +188,8 @@ extension Receive {
             count: try reader.varint(),
             maxBytes: try reader.varint(),
             leaseMilliseconds: try reader.varint(),
-            waitMilliseconds: try reader.varint()
+            waitMilliseconds: try reader.varint(),
+            lanes: try reader.varint()
         )
     }
 }

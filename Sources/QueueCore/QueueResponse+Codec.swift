@@ -188,6 +188,9 @@ extension QueueError {
         case .invalid(let text): head(15, Name(text))
         case .cancelled: head(16)
         case .ended: head(17)
+        case .lanes(let lanes):
+            head(18)
+            writer.varint(lanes)
         }
     }
 
@@ -210,6 +213,7 @@ extension QueueError {
         case 15: self = .invalid(try reader.reason())
         case 16: self = .cancelled
         case 17: self = .ended
+        case 18: self = .lanes(try reader.varint())
         case let tag: throw .unknownTag(what: "queue error", value: UInt64(tag))
         }
     }

@@ -122,8 +122,10 @@ package enum QueueError: Error, Sendable, Equatable {
     case noQueue(Name)
     /// Declared already with other settings: these.
     indirect case exists(QueueSettings)
-    /// Lanes can only be raised; the text says from how many.
+    /// Lanes can only be raised; this is how many there are.
     case lanesLowered(from: UInt64)
+    /// The queue has this many lanes, not those that the command was sent by.
+    case lanes(UInt64)
     case emptyBody
     /// A body or a whole publish is above its limit in bytes.
     case tooLarge(limit: UInt64)

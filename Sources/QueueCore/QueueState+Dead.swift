@@ -58,9 +58,12 @@ extension QueueState {
         _ context: QueueContext,
         into effects: inout QueueEffects
     ) -> Slot? {
-        let name = queues[queue].settings.deadLetter
-        guard name.byteCount > 0 else { return nil }
-        return queueIndex[name] ?? makeQueue(name, QueueSettings(), context, into: &effects)
+        let settings = queues[queue].settings
+        guard settings.deadLetter.byteCount > 0, let lane = LaneMap.parse(queues[queue].name)?.lane else { return nil }
+        let name = LaneMap(queue: settings.deadLetter, lanes: Int(settings.lanes)).line(Int(lane))
+        var own = QueueSettings()
+        own.lanes = settings.lanes
+        return queueIndex[name] ?? makeQueue(name, own, context, into: &effects)
     }
 
     private mutating func boundDead(_ queue: Slot, into effects: inout QueueEffects) {

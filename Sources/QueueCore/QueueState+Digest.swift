@@ -51,6 +51,7 @@ extension QueueError {
         case .invalid: 15
         case .cancelled: 16
         case .ended: 17
+        case .lanes(let lanes): 18 &+ lanes &* 64
         }
     }
 }

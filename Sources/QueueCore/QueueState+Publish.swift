@@ -20,6 +20,11 @@ extension QueueState {
         )
     }
 
+    func checkLanes(_ lanes: UInt64, of queue: Slot) -> QueueError? {
+        let real = queues[queue].settings.lanes
+        return lanes == 0 || lanes == real ? nil : .lanes(real)
+    }
+
     /// Nil when it was answered.
     private mutating func store(
         _ publish: Publish,
@@ -39,6 +44,7 @@ extension QueueState {
             }
         }
         guard let queue = queueIndex[publish.queue] else { return .noQueue(publish.queue) }
+        if let refusal = checkLanes(publish.lanes, of: queue) { return refusal }
         if let key = publish.producer {
             switch queues[queue].producers.find(key) {
             case .known(let result):

@@ -6,6 +6,9 @@ extension QueueState {
         guard let queue = queueIndex[receive.queue] else {
             return respond(.refused(.noQueue(receive.queue)), context, into: &effects)
         }
+        if let refusal = checkLanes(receive.lanes, of: queue) {
+            return respond(.refused(refusal), context, into: &effects)
+        }
         var consumer = noSlot
         if receive.consumer.byteCount > 0 {
             guard let found = consumerIndex[receive.consumer] else {

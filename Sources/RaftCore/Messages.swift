@@ -45,16 +45,27 @@ package struct SnapshotMetadata: Sendable, Equatable {
     package var index: LogIndex
     package var term: Term
     package var voters: [NodeID]
-    /// Length of the snapshot's bytes.
+    /// Length of the stream that a follower fetches: the state, then the message bodies that the state refers to.
     package var size: UInt64
-    /// CRC-32C of all the bytes.
+    /// Length of the state, with which the stream begins; at most `size`.
+    package var stateBytes: UInt64
+    /// CRC-32C of the state; the bodies carry checksums of their own.
     package var checksum: UInt32
 
-    package init(index: LogIndex, term: Term, voters: [NodeID], size: UInt64, checksum: UInt32) {
+    /// - Parameter stateBytes: nil when the stream is nothing but the state.
+    package init(
+        index: LogIndex,
+        term: Term,
+        voters: [NodeID],
+        size: UInt64,
+        stateBytes: UInt64? = nil,
+        checksum: UInt32
+    ) {
         self.index = index
         self.term = term
         self.voters = voters
         self.size = size
+        self.stateBytes = stateBytes ?? size
         self.checksum = checksum
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package import LockCore
 package import Primitives
+import QueueCore
 
 /// The payload of a command entry: the command, who asked for it, and the leader's time stamp.
 package struct CommandEnvelope: Sendable, Equatable {
@@ -9,14 +10,14 @@ package struct CommandEnvelope: Sendable, Equatable {
     package var request: RequestID
     package var acknowledgedBelow: UInt64
     package var acknowledged: [UInt64]
-    package var command: LockCommand
+    package var command: ShardCommand
 
     package init(
         stamp: UInt64,
         request: RequestID,
         acknowledgedBelow: UInt64 = 0,
         acknowledged: [UInt64] = [],
-        command: LockCommand
+        command: ShardCommand
     ) {
         self.stamp = stamp
         self.request = request
@@ -43,16 +44,40 @@ package struct CommandEnvelope: Sendable, Equatable {
 
     package init(decoding bytes: [UInt8]) throws(DecodingError) {
         var reader = ByteReader(bytes)
+        self = try Self.head(&reader)
+        command = try ShardCommand(decoding: &reader)
+        try reader.expectEnd()
+    }
+
+    /// All but the command.
+    fileprivate static func head(_ reader: inout ByteReader) throws(DecodingError) -> CommandEnvelope {
         let version = try reader.u8()
         guard version == Self.version else { throw .unknownTag(what: "command version", value: UInt64(version)) }
-        stamp = try reader.varint()
-        request = RequestID(origin: try reader.u64(), number: try reader.varint())
-        acknowledgedBelow = try reader.varint()
+        let stamp = try reader.varint()
+        let request = RequestID(origin: try reader.u64(), number: try reader.varint())
+        let below = try reader.varint()
         let count = try reader.count(limit: RoutedRequest.maxAcknowledged, "acknowledged requests")
-        acknowledged = []
+        var acknowledged: [UInt64] = []
         for _ in 0..<count { acknowledged.append(try reader.varint()) }
-        command = try LockCommand(decoding: &reader)
-        try reader.expectEnd()
+        return CommandEnvelope(
+            stamp: stamp,
+            request: request,
+            acknowledgedBelow: below,
+            acknowledged: acknowledged,
+            command: noCommand
+        )
+    }
+
+    /// Stands in `head` until the command is read.
+    private static let noCommand = ShardCommand.queue(.cancelWait(.internal))
+}
+
+extension CommandEnvelope {
+    /// The queue command in an entry's payload, still encoded; nil when it is another's.
+    static func queueCommand(in payload: [UInt8]) throws(DecodingError) -> ByteReader? {
+        var reader = ByteReader(payload)
+        _ = try head(&reader)
+        return try ShardCommand.isQueue(&reader) ? reader : nil
     }
 }
 

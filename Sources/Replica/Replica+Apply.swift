@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import LockCore
 import Primitives
+import QueueCore
 import RaftCore
 
 extension Replica {
     mutating func apply(_ entries: [Entry], _ now: Instant, _ effects: inout ReplicaEffects) {
         for entry in entries {
             do throws(DecodingError) {
-                lockEffects.removeAll()
-                _ = try state.apply(entry, into: &lockEffects)
+                shardEffects.removeAll()
+                let envelope = try state.apply(entry, into: &shardEffects)
+                if case .queue(.publish(let publish)) = envelope?.command { published(publish, entry) }
             } catch {
                 let reason =
                     "entry \(entry.index) of \(shard) cannot be understood (\(error)); it was written by a newer "
@@ -20,28 +22,43 @@ extension Replica {
         }
         statistics.applied += entries.count
         if isLeading { answerHeldRenewals(now, &effects) }
-        if raft.bytesSinceSnapshot > configuration.snapshotLogBytes { takeSnapshot(now, &effects) }
+        if isSnapshotDue { takeSnapshot(now, &effects) }
     }
+
+    /// The log has grown, or most messages of the last snapshot are gone and their bodies only fill the disk.
+    private var isSnapshotDue: Bool {
+        let bytes = raft.bytesSinceSnapshot
+        if bytes > configuration.snapshotLogBytes { return bytes > raft.snapshotStateBytes / 2 }
+        return messagesAtSnapshot > Self.sweptMessages && state.queues.messageCount < messagesAtSnapshot / 2
+    }
+
+    private static let sweptMessages = 100_000
 
     /// Hands on what one applied command brought about.
     private mutating func deliver(_ now: Instant, _ effects: inout ReplicaEffects) {
-        if isLeading && !lockEffects.timers.isEmpty { timekeeper.observe(lockEffects.timers, now: now) }
-        for (id, response) in lockEffects.responses {
-            guard let node = callers.remove(id) else { continue }
-            effects.replies.append(ReplyEnvelope(to: node, id: id, reply: .answer(.lock(response))))
+        if isLeading {
+            if !shardEffects.locks.timers.isEmpty { timekeeper.observe(shardEffects.locks.timers, now: now) }
+            if !shardEffects.queues.timers.isEmpty { queueTimekeeper.observe(shardEffects.queues.timers, now: now) }
         }
-        if !lockEffects.events.isEmpty { effects.events.append(contentsOf: lockEffects.events) }
+        for (id, answer) in shardEffects.answers {
+            guard let node = callers.remove(id) else { continue }
+            reply(answer, id, to: node, &effects)
+        }
+        if !shardEffects.locks.events.isEmpty { effects.events.append(contentsOf: shardEffects.locks.events) }
+        if !shardEffects.queues.events.isEmpty { effects.queueEvents.append(contentsOf: shardEffects.queues.events) }
     }
 
     mutating func takeSnapshot(_ now: Instant, _ effects: inout ReplicaEffects) {
         guard !snapshotInProgress, now >= snapshotPause.end, state.applied > raft.snapshotIndex else { return }
         guard let term = raft.term(at: state.applied) else { return }
         snapshotInProgress = true
+        messagesInJob = state.queues.messageCount
         effects.snapshotJob = SnapshotJob(
             index: state.applied,
             term: term,
             voters: configuration.raft.voters,
-            state: state
+            state: state.encodable,
+            entries: raft.entries(after: raft.snapshotIndex, through: state.applied)
         )
     }
 
@@ -56,9 +73,14 @@ extension Replica {
         // there by the entries that the snapshot commits.
         if metadata.index > state.applied, raft.term(at: metadata.index) != metadata.term {
             do throws(DecodingError) {
-                let restored = try ShardState(decoding: bytes, limits: configuration.limits)
+                let restored = try ShardState(
+                    decoding: bytes,
+                    shard: configuration.shard,
+                    limits: configuration.limits
+                )
                 guard restored.applied == metadata.index else { throw .invalidValue(what: "snapshot position") }
                 state = restored
+                messagesAtSnapshot = restored.queues.messageCount
             } catch {
                 halt("the leader's snapshot of \(shard) cannot be understood (\(error)): upgrade this node", &effects)
                 return

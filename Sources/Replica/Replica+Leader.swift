@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import LockCore
 import Primitives
+import QueueCore
 import RaftCore
 
 /// What a leader does by itself: expiry, time-outs, and deadlock detection across namespaces.
@@ -13,9 +14,20 @@ extension Replica {
         guard isLeading else { return }
         var due: [LockCommand] = []
         timekeeper.due(now, into: &due)
-        for command in due { proposeInternal(command, now, &effects) }
+        for command in due { proposeInternal(.lock(command), now, &effects) }
+        var dueInQueues: [QueueCommand] = []
+        queueTimekeeper.due(now, stamp: stampBase.stamp(at: now), into: &dueInQueues)
+        for command in dueInQueues { proposeInternal(.queue(command), now, &effects) }
+        proposePlacement(now, &effects)
         reportWaits(now, &effects)
         emitDetection(now, &effects)
+    }
+
+    /// Once in each leadership, until one is applied: a second one changes nothing.
+    private mutating func proposePlacement(_ now: Instant, _ effects: inout ReplicaEffects) {
+        guard let table = configuration.proposedPlacement, state.placement == nil, !hasProposedPlacement else { return }
+        hasProposedPlacement = true
+        proposeInternal(.placement(table), now, &effects)
     }
 
     /// Also called before the detector's questions are answered: its proof needs every change that an answer takes into
@@ -54,7 +66,7 @@ extension Replica {
         case .confirmWaits(let from, let query, let requests):
             read(.confirmWaits(query, requests, from: from), .readIndex, now, &effects)
         case .abortWait(let request, let cycle):
-            proposeInternal(.abortWait(request, cycle: cycle), now, &effects)
+            proposeInternal(.lock(.abortWait(request, cycle: cycle)), now, &effects)
         default: break
         }
     }

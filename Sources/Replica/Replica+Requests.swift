@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import LockCore
 import Primitives
+import QueueCore
 import RaftCore
 
 /// A request that waits until leadership is confirmed for it.
 enum PendingRead: Sendable {
     case query(LockQuery, RequestID, from: NodeID)
     case renew(SessionID, RequestID, from: NodeID)
+    case queueQuery(QueueQuery, RequestID, from: NodeID)
+    case renewConsumer(Name, RequestID, from: NodeID)
     /// The deadlock detector's question whether these waits still stand.
     case confirmWaits(UInt64, [RequestID], from: NodeID)
 }
@@ -22,17 +25,17 @@ extension Replica {
             reply(.notLeader(hint: raft.leader), routed.id, to: from, &effects)
             return
         }
-        switch routed.request {
-        case .query, .renew:
-            guard callers.count < configuration.maxCallers else { return refuse(routed, to: from, Self.full, &effects) }
-            read(routed, from: from, now, &effects)
-        case .command(let command):
+        if let command = routed.request.command {
             propose(command, routed, from: from, now, &effects)
+        } else if callers.count < configuration.maxCallers {
+            read(routed, from: from, now, &effects)
+        } else {
+            refuse(routed, to: from, Self.full, &effects)
         }
     }
 
     private mutating func propose(
-        _ command: LockCommand,
+        _ command: ShardCommand,
         _ routed: RoutedRequest,
         from: NodeID,
         _ now: Instant,
@@ -48,19 +51,23 @@ extension Replica {
         case .waiting:
             callers.note(routed.id, node: from)
             return
-        case .done(let response):
-            reply(.answer(.lock(response)), routed.id, to: from, &effects)
+        case .done(let answer):
+            reply(answer, routed.id, to: from, &effects)
             return
         case .forgotten:
             return
         }
         guard callers.count < configuration.maxCallers else { return refuse(routed, to: from, Self.full, &effects) }
-        if let refusal = state.locks.validate(command) {
-            reply(.answer(.lock(.refused(refusal))), routed.id, to: from, &effects)
+        if let refusal = state.validate(command) {
+            reply(refusal, routed.id, to: from, &effects)
             return
         }
         if storageIsFull && command.needsRoom {
-            let reason = "the disk of the shard's leader is full; releases are still served"
+            let reason = "the disk of the shard's leader is full; what gives room back is still served"
+            return refuse(routed, to: from, reason, &effects)
+        }
+        if case .queue(.publish(let publish)) = command, isCrowded(publish.queue) {
+            let reason = "too many bytes published to \(publish.queue) wait to be committed"
             return refuse(routed, to: from, reason, &effects)
         }
         let envelope = CommandEnvelope(
@@ -70,8 +77,11 @@ extension Replica {
             acknowledged: routed.acknowledged,
             command: command
         )
-        switch append(envelope.encoded(), now, &effects) {
-        case .appended: callers.note(routed.id, node: from)
+        let payload = envelope.encoded()
+        switch append(payload, now, &effects) {
+        case .appended:
+            callers.note(routed.id, node: from)
+            if case .queue(.publish(let publish)) = command { publishing[publish.queue, default: 0] += payload.count }
         case .notLeader(let hint): reply(.notLeader(hint: hint), routed.id, to: from, &effects)
         case .busy: refuse(routed, to: from, "too many bytes wait to be committed", &effects)
         }
@@ -95,12 +105,15 @@ extension Replica {
         switch routed.request {
         case .query(let query, let mode): read(.query(query, routed.id, from: from), mode, now, &effects)
         case .renew(let session): read(.renew(session, routed.id, from: from), .readIndex, now, &effects)
-        case .command: break
+        case .queueQuery(let query, let mode): read(.queueQuery(query, routed.id, from: from), mode, now, &effects)
+        case .renewConsumer(let consumer):
+            read(.renewConsumer(consumer, routed.id, from: from), .readIndex, now, &effects)
+        case .command, .queue: break
         }
     }
 
     /// A command that the leader proposes on its own account.
-    mutating func proposeInternal(_ command: LockCommand, _ now: Instant, _ effects: inout ReplicaEffects) {
+    mutating func proposeInternal(_ command: ShardCommand, _ now: Instant, _ effects: inout ReplicaEffects) {
         let envelope = CommandEnvelope(stamp: stampBase.stamp(at: now), request: .internal, command: command)
         _ = append(envelope.encoded(), now, &effects)
     }
@@ -128,7 +141,8 @@ extension Replica {
         switch result {
         case .lost(let id):
             switch reads.removeValue(forKey: id) {
-            case .query(_, let request, let from), .renew(_, let request, let from):
+            case .query(_, let request, let from), .renew(_, let request, let from),
+                .queueQuery(_, let request, let from), .renewConsumer(_, let request, let from):
                 reply(.notLeader(hint: raft.leader), request, to: from, &effects)
             case .confirmWaits, nil: break
             }
@@ -147,6 +161,14 @@ extension Replica {
             let response = withRemainingTime(state.locks.query(query, stamp: stampBase.stamp(at: now)), now)
             reply(.answer(.lock(response)), id, to: from, &effects)
         case .renew(let session, let id, let from): renew(session, id, from: from, now, &effects)
+        case .queueQuery(let query, let id, let from):
+            var response = state.queues.query(query, stamp: stampBase.stamp(at: now))
+            if case .consumer(.some(var view)) = response {
+                view.remainingMilliseconds = queueTimekeeper.remaining(view.id, now: now)?.milliseconds
+                response = .consumer(view)
+            }
+            reply(.queue(response), id, to: from, &effects)
+        case .renewConsumer(let consumer, let id, let from): renew(consumer, id, from: from, now, &effects)
         case .confirmWaits(let query, let requests, let from):
             // Whole and ahead of the answer, also to the asker itself: an earlier report may be lost, or be on its way
             // to a former leader.
@@ -172,12 +194,31 @@ extension Replica {
         }
     }
 
-    /// After the log has decided about sessions whose expiry was proposed.
+    private mutating func renew(
+        _ consumer: Name,
+        _ id: RequestID,
+        from: NodeID,
+        _ now: Instant,
+        _ effects: inout ReplicaEffects
+    ) {
+        if queueTimekeeper.isExpiring(consumer) {
+            heldConsumerRenewals.append((consumer, id, from))
+        } else if let granted = queueTimekeeper.renew(consumer, now: now) {
+            reply(.queue(.renewed(milliseconds: granted)), id, to: from, &effects)
+        } else {
+            reply(.queue(.refused(.noConsumer(consumer))), id, to: from, &effects)
+        }
+    }
+
+    /// After the log has decided about sessions and consumers whose expiry was proposed.
     mutating func answerHeldRenewals(_ now: Instant, _ effects: inout ReplicaEffects) {
-        guard !heldRenewals.isEmpty else { return }
+        guard !heldRenewals.isEmpty || !heldConsumerRenewals.isEmpty else { return }
         let held = heldRenewals
         heldRenewals.removeAll()
         for renewal in held { renew(renewal.session, renewal.id, from: renewal.from, now, &effects) }
+        let consumers = heldConsumerRenewals
+        heldConsumerRenewals.removeAll()
+        for renewal in consumers { renew(renewal.consumer, renewal.id, from: renewal.from, now, &effects) }
     }
 
     private func withRemainingTime(_ response: LockResponse, _ now: Instant) -> LockResponse {

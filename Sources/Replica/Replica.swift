@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import LockCore
 package import Primitives
+import QueueCore
 package import RaftCore
 
 /// One node's copy of a shard: Raft, the state machine and what a leader keeps in memory, composed into one pure step.
@@ -12,7 +13,7 @@ package struct Replica: Sendable {
     package internal(set) var raft: Raft
     package internal(set) var state: ShardState
     var raftEffects = RaftEffects()
-    var lockEffects = LockEffects()
+    var shardEffects = ShardEffects()
 
     // A leader's memory; empty on every other replica.
     var callers = CallerTable()
@@ -20,19 +21,28 @@ package struct Replica: Sendable {
     var nextRead: UInt64 = 1
     /// Renewals of sessions whose expiry has been proposed; answered once the log has decided.
     var heldRenewals: [(session: SessionID, id: RequestID, from: NodeID)] = []
+    var heldConsumerRenewals: [(consumer: Name, id: RequestID, from: NodeID)] = []
     var timekeeper = LockTimekeeper()
+    var queueTimekeeper = QueueTimekeeper()
+    /// Bytes of publishes that this leader has proposed and not applied, by line.
+    var publishing = LookupTable<Name, Int>()
     var detector = CrossShardDetector()
     /// Which node sent a shard's latest report to the detector.
     var reporters = OrderedMap<ShardID, NodeID>()
     var isLeading = false
     var stampBase = StampBase()
     var reportedWaits: UInt64?
+    var hasProposedPlacement = false
     var nextWaitReport = Instant.zero
 
     var snapshotInProgress = false
     var snapshotPause = SnapshotPause()
+    /// Messages in the newest snapshot: when most of them are gone, another lets their bodies go.
+    var messagesAtSnapshot: Int
     var storageIsFull = false
     var digests = DigestHistory()
+    /// Messages in the snapshot that is being written.
+    var messagesInJob = 0
     package internal(set) var halted: String?
     /// Counts since the process started; never read by the replica itself.
     package internal(set) var statistics = ReplicaStatistics()
@@ -48,10 +58,11 @@ package struct Replica: Sendable {
     ) throws(DecodingError) {
         self.configuration = configuration
         if let snapshot {
-            state = try ShardState(decoding: snapshot, limits: configuration.limits)
+            state = try ShardState(decoding: snapshot, shard: configuration.shard, limits: configuration.limits)
         } else {
-            state = ShardState(limits: configuration.limits)
+            state = ShardState(shard: configuration.shard, limits: configuration.limits)
         }
+        messagesAtSnapshot = state.queues.messageCount
         do {
             try recovered.validate()
         } catch {
@@ -97,6 +108,7 @@ package struct Replica: Sendable {
         case .snapshotTaken(let metadata):
             snapshotInProgress = false
             snapshotPause = SnapshotPause()
+            messagesAtSnapshot = messagesInJob
             drive(.snapshotTaken(metadata), now, &effects)
         case .snapshotChunkRead(let to, let metadata, let offset, let bytes, let checksum):
             drive(
@@ -108,6 +120,7 @@ package struct Replica: Sendable {
             drive(.snapshotChunkStored(from: from, metadata, nextOffset: next), now, &effects)
         case .snapshotInstalled(let from, let metadata, let bytes):
             install(metadata, bytes, from: from, now, &effects)
+        case .bodiesDamaged(let reason): halt("\(reason); the other replicas have what is lost here", &effects)
         case .ownerWaits, .waitsConfirmed, .confirmWaits, .abortWait: detect(input, now, &effects)
         }
     }
@@ -157,15 +170,17 @@ package struct Replica: Sendable {
         isLeading = true
         stampBase = StampBase(stamp: state.stamp, instant: now)
         if !keepsOldTime { timekeeper.lead(state.locks, term: raft.term, now: now) }
+        queueTimekeeper.lead(state.queues, term: raft.term, now: now)
         detector = CrossShardDetector()
         reporters.removeAll()
         reportedWaits = nil
+        hasProposedPlacement = false
     }
 
     /// Planted in test builds: the time kept for an earlier leadership goes on, as if nobody else had led meanwhile.
     private var keepsOldTime: Bool {
         #if PLANTED_BUGS
-            configuration.limits.plantedBug == .expiryFromDeposedLeader && timekeeper.isLeading
+            configuration.limits.locks.plantedBug == .expiryFromDeposedLeader && timekeeper.isLeading
         #else
             false
         #endif
@@ -177,7 +192,10 @@ package struct Replica: Sendable {
         isLeading = false
         if !keepsOldTime { timekeeper.stopLeading() }
         detector = CrossShardDetector()
+        queueTimekeeper.stopLeading()
+        publishing.removeAll()
         heldRenewals.removeAll()
+        heldConsumerRenewals.removeAll()
         callers.removeAll { id, node in
             effects.replies.append(ReplyEnvelope(to: node, id: id, reply: .interrupted))
         }

@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-package import LockCore
+package import PlacementCore
 package import Primitives
 package import RaftCore
 
 package struct ReplicaConfiguration: Sendable {
     package var shard: ShardID
     package var raft: RaftConfiguration
-    package var limits: LockLimits
-    /// A snapshot is due when the log in memory is larger than this many bytes.
+    package var limits: ShardLimits
+    /// A snapshot is due when the log since the last is larger than this many bytes, and than half of that snapshot:
+    /// writing it again and again must not cost more than the log itself.
     package var snapshotLogBytes = 16 << 20
+    /// Bytes of publishes to one queue that wait to be committed; with more of them it alone is refused as busy, and
+    /// its shard goes on serving the others.
+    package var maxUncommittedBytesPerQueue = 16 << 20
+    /// For the system shard: the table that its leader puts into the log when there is none yet.
+    package var proposedPlacement: PlacementTable?
     /// Every so many entries the replicas compare their state.
     package var digestInterval: UInt64 = 256
     /// Requests of all callers that wait for an answer from this replica.
     package var maxCallers = 1 << 17
 
-    package init(shard: ShardID, raft: RaftConfiguration, limits: LockLimits = LockLimits()) {
+    package init(shard: ShardID, raft: RaftConfiguration, limits: ShardLimits = ShardLimits()) {
         self.shard = shard
         self.raft = raft
         self.limits = limits

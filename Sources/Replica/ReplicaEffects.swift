@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package import LockCore
 package import Primitives
+package import QueueCore
 package import RaftCore
 
 package enum ReplicaInput: Sendable {
@@ -25,6 +26,8 @@ package enum ReplicaInput: Sendable {
     /// The disk has no room for another log segment (true), or has again: what needs more room is refused meanwhile,
     /// what gives room back goes on.
     case storageFull(Bool)
+    /// A message that this replica must have cannot be read from its disk.
+    case bodiesDamaged(String)
     /// The node wants its log shortened: take a snapshot now even if the log is small.
     case snapshotWanted
     /// To the system shard: the waits of declared owners on a shard, and answers to its questions about them.
@@ -59,9 +62,54 @@ package struct SnapshotJob: Sendable {
     package var term: Term
     package var voters: [NodeID]
     package var state: ShardState
+    /// The log since the snapshot before: the bodies of its messages are nowhere else yet.
+    package var entries: [Entry]
 
     /// The snapshot's bytes. Takes time proportional to the state; call it off the loop.
     package func encode() -> [UInt8] { state.encoded() }
+
+    /// Messages of `entries` that are still there, ascending by id (`MessageID.rawValue`).
+    package func forEachFreshBody<Failure>(
+        _ body: (UInt64, [UInt8]) throws(Failure) -> Void
+    ) throws(Failure) {
+        for entry in entries where entry.kind == .command {
+            var stored: [(UInt64, [UInt8])] = []
+            // The entry was applied, so it can be read.
+            if var reader = try? CommandEnvelope.queueCommand(in: entry.payload) {
+                try? QueueCommand.forEachStored(
+                    decoding: &reader,
+                    where: { state.queues.isLive(MessageID(entry: entry.index, ordinal: $0)) },
+                    { stored.append((MessageID(entry: entry.index, ordinal: $0).rawValue, $1.bytes)) }
+                )
+            }
+            for (id, bytes) in stored { try body(id, bytes) }
+        }
+    }
+
+    /// Ids of all live messages from `id` on, ascending, while `body` says true.
+    package func forEachLiveBody(from id: UInt64, _ body: (UInt64) -> Bool) {
+        state.queues.forEachLiveBody(from: MessageID(rawValue: id)) { range in
+            for ordinal in 0..<UInt64(range.count) {
+                guard body(range.first.rawValue + ordinal) else { return false }
+            }
+            return true
+        }
+    }
+}
+
+/// An answer that lacks messages whose bodies are on disk: the shell reads them (an id for each that is nil in the
+/// answer's contents, in order) and sends it.
+package struct BodyRead: Sendable, Equatable {
+    package var to: NodeID
+    package var id: RequestID
+    package var answer: QueueAnswer
+    /// Place in the contents, and `MessageID.rawValue`.
+    package var missing: [Missing]
+
+    package struct Missing: Sendable, Equatable {
+        package var place: Int
+        package var message: UInt64
+    }
 }
 
 /// What a step asks of the shell, in the order of the duties; see `RaftEffects` for the meaning of the first four.
@@ -71,7 +119,10 @@ package struct ReplicaEffects: Sendable {
     package var sendNow: [Envelope] = []
     package var sendAfterPersist: [Envelope] = []
     package var replies: [ReplyEnvelope] = []
+    /// Like replies, once their messages have been read.
+    package var bodyReads: [BodyRead] = []
     package var events: [LockEvent] = []
+    package var queueEvents: [QueueEvent] = []
     /// Whether the replica led when the turn was flushed.
     package var isLeading = false
     package var roleChange: RoleChange?
@@ -96,7 +147,9 @@ package struct ReplicaEffects: Sendable {
         sendNow.removeAll(keepingCapacity: true)
         sendAfterPersist.removeAll(keepingCapacity: true)
         replies.removeAll(keepingCapacity: true)
+        bodyReads.removeAll(keepingCapacity: true)
         events.removeAll(keepingCapacity: true)
+        queueEvents.removeAll(keepingCapacity: true)
         roleChange = nil
         digests.removeAll(keepingCapacity: true)
         snapshotJob = nil

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import LockCore
 package import Primitives
+import QueueCore
 import RaftCore
 
 // The forms in which requests and answers travel between nodes. Tags are never reused; a new case gets a new one.
@@ -37,6 +38,16 @@ extension Request {
         case .renew(let session):
             writer.u8(3)
             writer.text(session.name.text)
+        case .queue(let command):
+            writer.u8(4)
+            command.encode(into: &writer)
+        case .queueQuery(let query, let mode):
+            writer.u8(5)
+            writer.u8(mode.rawValue)
+            query.encode(into: &writer)
+        case .renewConsumer(let consumer):
+            writer.u8(6)
+            writer.text(consumer.text)
         }
     }
 
@@ -50,8 +61,36 @@ extension Request {
             self = .query(try LockQuery(decoding: &reader), mode)
         case 3:
             self = .renew(SessionID(try reader.text("session")))
+        case 4:
+            self = .queue(try QueueCommand(decoding: &reader))
+        case 5:
+            let mode = try reader.readMode()
+            self = .queueQuery(try QueueQuery(decoding: &reader), mode)
+        case 6:
+            self = .renewConsumer(Name(try reader.text("consumer")))
         default:
             throw .unknownTag(what: "request", value: UInt64(tag))
+        }
+    }
+}
+
+extension QueueAnswer {
+    /// Messages of one answer; far above what a receive or a page may ask for.
+    private static let maxContents = 1 << 16
+
+    fileprivate func encode(into writer: inout ByteWriter) {
+        response.encode(into: &writer)
+        writer.varint(UInt64(contents.count))
+        for content in contents {
+            writer.bool(content != nil)
+            if let content { writer.blob(content.bytes) }
+        }
+    }
+
+    fileprivate init(decoding reader: inout ByteReader) throws(DecodingError) {
+        self.init(try QueueResponse(decoding: &reader))
+        for _ in 0..<(try reader.count(limit: Self.maxContents, "messages")) {
+            contents.append(try reader.bool() ? StoredMessage(bytes: try reader.blob("message")) : nil)
         }
     }
 }
@@ -69,6 +108,9 @@ extension Response {
         case .busy(let reason):
             writer.u8(3)
             writer.text(reason)
+        case .queue(let answer):
+            writer.u8(4)
+            answer.encode(into: &writer)
         }
     }
 
@@ -85,6 +127,8 @@ extension Response {
             self = .unavailable(outcome, reason: try reader.reason())
         case 3:
             self = .busy(reason: try reader.reason())
+        case 4:
+            self = .queue(try QueueAnswer(decoding: &reader))
         default:
             throw .unknownTag(what: "response", value: UInt64(tag))
         }

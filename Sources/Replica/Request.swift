@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package import LockCore
 package import Primitives
+package import QueueCore
 package import RaftCore
 
 /// What a client may ask of a shard, whichever front end it came through.
@@ -12,27 +13,47 @@ package enum Request: Sendable, Equatable {
     indirect case query(LockQuery, ReadMode)
     /// Prolong a session: answered from the leader's memory once its leadership is confirmed, never logged.
     case renew(SessionID)
+    /// The same three of queues. Those that name no line are addressed to a shard by whoever asks.
+    indirect case queue(QueueCommand)
+    indirect case queueQuery(QueueQuery, ReadMode)
+    case renewConsumer(Name)
 
-    /// What decides the shard.
-    package var namespace: Name {
+    /// What decides the shard; nil when the request does not say.
+    package var placementKey: Name? {
         switch self {
         case .command(let command): command.namespace
         case .query(let query, _): query.namespace
         case .renew(let session): session.namespace
+        case .queue(let command): command.line.map(LaneMap.placementKey(of:))
+        case .queueQuery(let query, _): query.line.map(LaneMap.placementKey(of:))
+        case .renewConsumer: nil
         }
     }
 
-    /// Whether the answer may be put off until a lock is free.
+    /// The change that it proposes; nil for a read.
+    package var command: ShardCommand? {
+        switch self {
+        case .command(let command): .lock(command)
+        case .queue(let command): .queue(command)
+        case .query, .renew, .queueQuery, .renewConsumer: nil
+        }
+    }
+
+    /// Whether the answer may be put off until there is a lock or a message.
     package var mayWait: Bool {
         switch self {
         case .command(let command): command.mayWait
-        case .query, .renew: false
+        case .queue(let command): command.mayWait
+        case .query, .renew, .queueQuery, .renewConsumer: false
         }
     }
 
     /// Whether an unanswered request may have changed something.
     package var isMutation: Bool {
-        if case .command = self { true } else { false }
+        switch self {
+        case .command, .queue: true
+        case .query, .renew, .queueQuery, .renewConsumer: false
+        }
     }
 }
 
@@ -44,8 +65,26 @@ package enum Outcome: UInt8, Sendable {
     case unknown = 1
 }
 
+/// An answer about queues, with the messages that it hands out.
+package struct QueueAnswer: Sendable, Equatable {
+    /// What the messages of one answer may have together in bytes, unless a single one is larger: receives are to ask
+    /// for no more (`Receive.maxBytes`).
+    package static let maxBytes = 8 << 20
+
+    package var response: QueueResponse
+    /// For `received`, `messages` and `message`, in their order: nil for a message that is no more by now. Otherwise
+    /// empty.
+    package var contents: [StoredMessage?]
+
+    package init(_ response: QueueResponse, contents: [StoredMessage?] = []) {
+        self.response = response
+        self.contents = contents
+    }
+}
+
 package enum Response: Sendable, Equatable {
     case lock(LockResponse)
+    case queue(QueueAnswer)
     /// No answer from a leader with a quorum in time.
     case unavailable(Outcome, reason: String)
     /// A bound was reached; nothing was done; try again shortly.

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-package import LockCore
 package import Primitives
 
 /// The results of requests that their origins may still ask for again, so that a retry returns the first result
@@ -13,14 +12,14 @@ package struct RequestTable: Sendable {
         case new
         /// Applied; its answer is still to come.
         case waiting
-        case done(LockResponse)
+        case done(ShardAnswer)
         /// Acknowledged long ago: only a duplicate that travelled slowly can still ask.
         case forgotten
     }
 
     private enum Slot: Sendable {
         case waiting
-        case done(LockResponse)
+        case done(ShardAnswer)
     }
 
     private struct Origin: Sendable {
@@ -83,7 +82,7 @@ package struct RequestTable: Sendable {
         origins.modify(id.origin) { $0.slots[id.number] = .waiting }
     }
 
-    package mutating func noteDone(_ id: RequestID, _ response: LockResponse) {
+    package mutating func noteDone(_ id: RequestID, _ response: ShardAnswer) {
         guard id.origin != 0 else { return }
         origins.modify(id.origin) { origin in
             guard id.number >= origin.floor, !origin.acknowledged.contains(id.number) else { return }
@@ -135,7 +134,7 @@ extension RequestTable {
             origin.acknowledged = try NumberRanges(decoding: &reader)
             for _ in 0..<(try reader.count(limit: reader.remaining, "results")) {
                 let number = try reader.varint()
-                origin.slots[number] = try reader.bool() ? .done(try LockResponse(decoding: &reader)) : .waiting
+                origin.slots[number] = try reader.bool() ? .done(try ShardAnswer(decoding: &reader)) : .waiting
             }
             origins[key] = origin
         }

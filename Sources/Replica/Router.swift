@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import LockCore
 package import Primitives
+import QueueCore
 
 /// Names one caller of this node; chosen by the shell.
 package struct CallerToken: Hashable, Sendable {
@@ -118,7 +119,7 @@ package struct Router: Sendable {
 
     package var pendingCount: Int { shards.reduce(0) { $0 + $1.pending.count } }
 
-    /// - Parameter shard: given for requests whose text does not name their namespace (a cancellation).
+    /// - Parameter shard: given for requests whose text does not decide it (a cancellation, a consumer).
     /// - Returns: the request's id, with which it can be cancelled; nil when it was refused at once.
     @discardableResult
     package mutating func submit(
@@ -129,7 +130,9 @@ package struct Router: Sendable {
         now: Instant,
         into effects: inout RouterEffects
     ) -> (ShardID, RequestID)? {
-        let shardID = shard ?? self.shard(for: request.namespace)
+        guard let shardID = shard ?? request.placementKey.map(self.shard(for:)) else {
+            invariantFailure("a request without a shard was submitted")
+        }
         let index = Int(shardID.rawValue)
         guard shards[index].pending.count < configuration.maxPendingPerShard else {
             effects.completed.append((caller, .busy(reason: "too many requests wait for shard \(shardID.rawValue)")))
@@ -402,6 +405,8 @@ extension Request {
         switch self {
         case .command(.acquire(let acquire)): wait = acquire.wait
         case .command(.convert(let convert)): wait = convert.wait
+        case .queue(.receive(let receive)) where receive.waitMilliseconds > 0:
+            wait = .milliseconds(receive.waitMilliseconds)
         default: wait = .none
         }
         switch wait {

@@ -1,25 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 package import LockCore
+package import PlacementCore
 package import Primitives
+package import QueueCore
 package import RaftCore
 
 /// The replicated state machine of one shard: everything that applying the log changes, and nothing else.
 package struct ShardState: Sendable {
     package private(set) var locks: LockState
+    package private(set) var queues: QueueState
+    /// Which nodes hold each shard: in the system shard once its first leader has proposed a table, nil in all others.
+    package private(set) var placement: PlacementTable?
     package private(set) var requests = RequestTable()
     /// The latest stamp applied, in milliseconds of cluster time. Never falls.
     package private(set) var stamp: UInt64 = 0
     package private(set) var applied: LogIndex = .zero
     private var history: UInt64 = 0
 
-    package init(limits: LockLimits) { locks = LockState(limits: limits) }
+    package init(shard: ShardID, limits: ShardLimits) {
+        locks = LockState(limits: limits.locks)
+        queues = QueueState(shard: shard, limits: limits.queues)
+    }
 
     /// A hash of everything applied so far; equal on all replicas at the same index.
-    package var digest: UInt64 { StableHash.combine(history, locks.digest) }
+    package var digest: UInt64 {
+        StableHash.combine(history, StableHash.combine(locks.digest, queues.digest))
+    }
 
     /// Applies a committed entry. Throws, having changed nothing, when the payload is of an unknown version or kind:
     /// the replica must stop, an entry is never skipped (DESIGN §3 rule 7).
-    package mutating func apply(_ entry: Entry, into effects: inout LockEffects) throws(DecodingError) -> RequestID? {
+    package mutating func apply(
+        _ entry: Entry,
+        into effects: inout ShardEffects
+    ) throws(DecodingError) -> CommandEnvelope? {
         invariant(entry.index == applied.next, "entry \(entry.index) applied after \(applied)")
         switch entry.kind {
         case .noop:
@@ -31,11 +44,11 @@ package struct ShardState: Sendable {
             let envelope = try CommandEnvelope(decoding: entry.payload)
             applied = entry.index
             apply(envelope, entry, into: &effects)
-            return envelope.request
+            return envelope
         }
     }
 
-    private mutating func apply(_ envelope: CommandEnvelope, _ entry: Entry, into effects: inout LockEffects) {
+    private mutating func apply(_ envelope: CommandEnvelope, _ entry: Entry, into effects: inout ShardEffects) {
         stamp = max(stamp, envelope.stamp)
         history = StableHash.combine(history, StableHash.combine(entry.index.rawValue, entry.term.rawValue))
         requests.acknowledge(envelope)
@@ -44,19 +57,52 @@ package struct ShardState: Sendable {
             switch requests.lookup(id) {
             case .new: break
             case .waiting, .forgotten: return
-            case .done(let response):
-                effects.responses.append((id, response))
+            case .done(let answer):
+                effects.answers.append((id, answer))
                 return
             }
         }
-        let mayWait = envelope.command.mayWait
-        if mayWait { requests.noteWaiting(id) }
-        let first = effects.responses.count
-        let context = ApplyContext(index: entry.index, term: entry.term, stamp: stamp, request: id)
-        locks.apply(envelope.command, context, into: &effects)
-        for (request, response) in effects.responses[first...] {
-            requests.noteDone(request, response)
+        if envelope.command.mayWait { requests.noteWaiting(id) }
+        switch envelope.command {
+        case .lock(let command):
+            let context = ApplyContext(index: entry.index, term: entry.term, stamp: stamp, request: id)
+            let first = effects.locks.responses.count
+            locks.apply(command, context, into: &effects.locks)
+            for (request, response) in effects.locks.responses[first...] {
+                finish(request, .lock(response), into: &effects)
+            }
+        case .queue(let command):
+            let context = QueueContext(index: entry.index, term: entry.term, stamp: stamp, request: id)
+            let first = effects.queues.responses.count
+            queues.apply(command, context, into: &effects.queues)
+            for (request, response) in effects.queues.responses[first...] {
+                finish(request, .queue(response), into: &effects)
+            }
+        case .placement(let table):
+            if table.version == (placement?.version ?? 0) + 1 { placement = table }
         }
+    }
+
+    private mutating func finish(_ request: RequestID, _ answer: ShardAnswer, into effects: inout ShardEffects) {
+        requests.noteDone(request, answer)
+        effects.answers.append((request, answer))
+    }
+
+    /// Why the command can never be carried out; nil when it may be.
+    package func validate(_ command: ShardCommand) -> ShardAnswer? {
+        switch command {
+        case .lock(let command): locks.validate(command).map { .lock(.refused($0)) }
+        case .queue(let command):
+            (queues.validate(command) ?? QueuePlacement.refusal(of: command)).map { .queue(.refused($0)) }
+        case .placement: nil
+        }
+    }
+
+    /// A copy for nothing but `encoded`, while this state goes on.
+    var encodable: ShardState {
+        var copy = self
+        copy.queues = queues.encodable
+        return copy
     }
 }
 
@@ -71,10 +117,13 @@ extension ShardState {
         writer.u64(history)
         requests.encode(into: &writer)
         locks.encode(into: &writer)
+        queues.encode(into: &writer)
+        writer.bool(placement != nil)
+        placement?.encode(into: &writer)
         return writer.bytes
     }
 
-    package init(decoding bytes: [UInt8], limits: LockLimits) throws(DecodingError) {
+    package init(decoding bytes: [UInt8], shard: ShardID, limits: ShardLimits) throws(DecodingError) {
         var reader = ByteReader(bytes)
         let version = try reader.u8()
         guard version == Self.version else { throw .unknownTag(what: "snapshot version", value: UInt64(version)) }
@@ -82,7 +131,10 @@ extension ShardState {
         applied = LogIndex(try reader.varint())
         history = try reader.u64()
         requests = try RequestTable(decoding: &reader)
-        locks = try LockState(decoding: &reader, limits: limits)
+        locks = try LockState(decoding: &reader, limits: limits.locks)
+        queues = try QueueState(decoding: &reader, limits: limits.queues, applied: applied)
+        guard queues.shard == shard else { throw .invalidValue(what: "shard") }
+        placement = try reader.bool() ? try PlacementTable(decoding: &reader) : nil
         try reader.expectEnd()
     }
 }

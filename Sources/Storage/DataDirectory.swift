@@ -11,7 +11,7 @@ package import Wire
 /// identity    who this is (`NodeIdentity`)
 /// peers       in which life each peer was last met (`PeerMemory`)
 /// wal/        log segments
-/// snapshots/  one folder per shard
+/// snapshots/  one folder per shard (`SnapshotDirectory`)
 /// ```
 package final class DataDirectory: Sendable {
     package let path: String
@@ -20,6 +20,8 @@ package final class DataDirectory: Sendable {
     private let currentIdentity: Mutex<NodeIdentity>
     package let peers: PeerMemory
     let files: FileSystem
+    /// Apart from the directory, so that whoever names segments does not keep it locked.
+    let segmentNames: BodySegmentNames
 
     package var identity: NodeIdentity { currentIdentity.withLock { $0 } }
     package var node: NodeID { identity.node }
@@ -92,6 +94,7 @@ package final class DataDirectory: Sendable {
         self.peers = peers
         self.lock = lock
         self.currentIdentity = Mutex(identity)
+        segmentNames = BodySegmentNames(node: identity.node.rawValue, life: identity.life)
         self.files = files
     }
 

@@ -13,13 +13,15 @@ package struct FileSystemCalls: Sendable {
     package var fallocate: @Sendable (Int32, Int) -> Int32
     /// From, to.
     package var rename: @Sendable (String, String) -> Int32
+    package var unlink: @Sendable (String) -> Int32
 
     package static let system = FileSystemCalls(
         pwrite: { Glibc.pwrite($0, $1.baseAddress, $1.count, off_t($2)) },
         fdatasync: { Glibc.fdatasync($0) },
         fsync: { Glibc.fsync($0) },
         fallocate: { Glibc.posix_fallocate($0, 0, off_t($1)) },
-        rename: { Glibc.rename($0, $1) }
+        rename: { Glibc.rename($0, $1) },
+        unlink: { Glibc.unlink($0) }
     )
 }
 
@@ -47,10 +49,16 @@ struct File: ~Copyable, Sendable {
 
     /// Writes all the bytes, however many calls that takes.
     func write(_ bytes: [UInt8], at offset: Int) throws(FileFailure) {
+        try write(bytes, 0..<bytes.count, at: offset)
+    }
+
+    /// Writes `bytes[range]`.
+    func write(_ bytes: [UInt8], _ range: Range<Int>, at offset: Int) throws(FileFailure) {
         var done = 0
-        while done < bytes.count {
+        while done < range.count {
             let written = bytes.withUnsafeBytes { whole in
-                calls.pwrite(descriptor, UnsafeRawBufferPointer(rebasing: whole[done...]), offset + done)
+                let rest = whole[(range.lowerBound + done)..<range.upperBound]
+                return calls.pwrite(descriptor, UnsafeRawBufferPointer(rebasing: rest), offset + done)
             }
             if written > 0 {
                 done += written
@@ -154,7 +162,7 @@ struct FileSystem: Sendable {
             try file.write(bytes, at: 0)
             try file.sync()
         } catch {
-            unlink(temporary)
+            _ = calls.unlink(temporary)
             throw error
         }
         try renameDurably(temporary, to: path)
@@ -162,8 +170,13 @@ struct FileSystem: Sendable {
 
     /// Renames within one directory and makes the new name durable.
     func renameDurably(_ from: String, to path: String) throws(FileFailure) {
-        guard calls.rename(from, path) == 0 else { throw FileFailure(operation: "rename", path: path, code: errno) }
+        try rename(from, to: path)
         try syncDirectory(parent(of: path))
+    }
+
+    /// Not durable before the directory is synced.
+    func rename(_ from: String, to path: String) throws(FileFailure) {
+        guard calls.rename(from, path) == 0 else { throw FileFailure(operation: "rename", path: path, code: errno) }
     }
 
     func syncDirectory(_ path: String) throws(FileFailure) {
@@ -173,10 +186,15 @@ struct FileSystem: Sendable {
 
     /// Removes a file durably; not an error when it is gone already.
     func removeDurably(_ path: String) throws(FileFailure) {
-        guard unlink(path) == 0 || errno == ENOENT else {
+        try remove(path)
+        try syncDirectory(parent(of: path))
+    }
+
+    /// Not an error when it is gone already. Not durable before the directory is synced.
+    func remove(_ path: String) throws(FileFailure) {
+        guard calls.unlink(path) == 0 || errno == ENOENT else {
             throw FileFailure(operation: "remove", path: path, code: errno)
         }
-        try syncDirectory(parent(of: path))
     }
 
     /// Makes `path` and what is missing above it, each durable in its parent.

@@ -95,8 +95,10 @@ struct LogReplay: Sendable {
 package struct RecoveredShard: Sendable {
     package var shard: ShardID
     package var log: RecoveredLog
-    /// The bytes of `log.snapshot`, checked; nil when there is none, or before they were loaded.
+    /// The state of `log.snapshot`, checked; nil when there is none, or before it was loaded.
     package var snapshotBytes: [UInt8]?
+    /// Where the bodies of the messages in that state are.
+    package var bodies = BodyManifest.empty
 }
 
 extension LogReplay.Shard {

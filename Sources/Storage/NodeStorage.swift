@@ -6,7 +6,7 @@ import RaftCore
 package struct NodeStorage: ~Copyable {
     package let log: WriteAheadLog
     package let snapshots: SnapshotDirectory
-    /// Each with its snapshot's bytes.
+    /// Each with its snapshot's state and bodies.
     package let shards: [RecoveredShard]
     package let tornTail: TornTail?
     /// Damage that was found and got around: to be told to the operator, for the disk is failing.
@@ -16,10 +16,11 @@ package struct NodeStorage: ~Copyable {
     /// if the log still holds every entry after it.
     package static func open(
         _ directory: DataDirectory,
-        settings: LogSettings = LogSettings()
+        settings: LogSettings = LogSettings(),
+        snapshots snapshotSettings: SnapshotSettings = SnapshotSettings()
     ) throws(StorageError) -> NodeStorage {
         let (log, recovery) = try WriteAheadLog.open(directory, settings: settings)
-        let snapshots = SnapshotDirectory(directory)
+        let snapshots = SnapshotDirectory(directory, settings: snapshotSettings)
         var warnings: [StorageError] = []
         var shards: [RecoveredShard] = []
         do throws(StorageError) {
@@ -30,6 +31,7 @@ package struct NodeStorage: ~Copyable {
             try? log.close()
             throw error
         }
+        removeOrphans(directory, snapshots, recovery.shards, shards)
         return NodeStorage(
             log: log,
             snapshots: snapshots,
@@ -37,6 +39,23 @@ package struct NodeStorage: ~Copyable {
             tornTail: recovery.tornTail,
             warnings: warnings
         )
+    }
+
+    /// Removes what a crash left half done. Where an older snapshot had to be taken everything stays as it is, for
+    /// whoever looks into the damage, until a new snapshot is recorded.
+    private static func removeOrphans(
+        _ directory: DataDirectory,
+        _ snapshots: SnapshotDirectory,
+        _ recorded: [RecoveredShard],
+        _ chosen: [RecoveredShard]
+    ) {
+        for number in 0..<min(directory.identity.shardCount, UInt32(UInt16.max) + 1) {
+            let shard = ShardID(UInt16(number))
+            let newest = recorded.first { $0.shard == shard }?.log.snapshot
+            guard chosen.first(where: { $0.shard == shard })?.log.snapshot == newest else { continue }
+            // They take room and do no harm; the next start tries again.
+            try? snapshots.removeOrphans(shard, keeping: newest)
+        }
     }
 
     private static func load(
@@ -49,7 +68,9 @@ package struct NodeStorage: ~Copyable {
         var shard = recovered
         let damage: StorageError
         do throws(StorageError) {
-            shard.snapshotBytes = try snapshots.load(shard.shard, newest)
+            let (state, bodies) = try snapshots.load(shard.shard, newest)
+            shard.snapshotBytes = state
+            shard.bodies = bodies
             return shard
         } catch .io(let failure) {
             throw .io(failure)
@@ -57,11 +78,12 @@ package struct NodeStorage: ~Copyable {
             damage = error
         }
         for older in try snapshots.list(shard.shard) where older.index < newest.index {
-            guard let bytes = try? snapshots.load(shard.shard, older),
+            guard let loaded = try? snapshots.load(shard.shard, older),
                 var reread = try? log.reread(shard.shard, keepingAbove: older.index)
             else { continue }
             reread.log.snapshot = older
-            reread.snapshotBytes = bytes
+            reread.snapshotBytes = loaded.state
+            reread.bodies = loaded.bodies
             log.lowerSnapshot(shard.shard, to: older)
             warnings.append(damage)
             return reread

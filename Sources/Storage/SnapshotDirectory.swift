@@ -2,206 +2,119 @@
 import Glibc
 package import Primitives
 package import RaftCore
-import Wire
+import Synchronization
 
-/// The snapshots of all shards on disk: `<shard>/<index>-<term>.snap`, and `receiving.partial` while one arrives.
+/// The snapshots of all shards on disk. Of each shard:
 ///
-/// Holds no state of its own, so any thread may call it; calls that change the same shard must not overlap.
-/// No failure here endangers what is acknowledged: the log still holds it until a snapshot is safely there.
-package struct SnapshotDirectory: Sendable {
+/// ```
+/// <index>-<term>-<checksum>.snap the state, and which segments hold the bodies it refers to (`SnapshotFile`)
+/// <node>-<life>-<number>.bodies a body segment, never changed (`BodySegmentFormat`)
+/// receiving.partial             the state of a snapshot that arrives from a leader
+/// ….bodies.part                 one of its segments
+/// ```
+///
+/// A snapshot counts from the moment that the log's record of it is durable. Everything that the recorded one does not
+/// name is of no use and goes: after the record (`removeOlder`) and at the next start. No failure here endangers what
+/// is acknowledged, for the log still holds it until a snapshot is safely there.
+///
+/// Any thread may call it. Of the calls that make a snapshot, `write` and `install`, one at a time for a shard.
+package final class SnapshotDirectory: Sendable {
+    let settings: SnapshotSettings
+    let bodies: BodyFiles
+    let names: BodySegmentNames
+    let readers: SnapshotReaders
     private let path: String
     private let files: FileSystem
+    private let shards = Mutex<[ShardID: ShardActivity]>([:])
 
-    package init(_ directory: DataDirectory) {
+    package init(_ directory: DataDirectory, settings: SnapshotSettings = SnapshotSettings()) {
         path = directory.snapshotPath
         files = directory.files
+        names = directory.segmentNames
+        self.settings = settings
+        bodies = BodyFiles(directory.files, limit: settings.openFiles)
+        readers = SnapshotReaders(settings)
     }
 
-    // MARK: Own snapshots
+    func folder(_ shard: ShardID) -> ShardFolder {
+        ShardFolder(shard: shard, path: "\(path)/\(shard.rawValue)", files: files)
+    }
 
-    /// Stores a snapshot; durable on return. The one before stays: remove it with `removeOlder` once the log's record
-    /// of this one is durable.
-    package func write(_ shard: ShardID, _ metadata: SnapshotMetadata, _ bytes: [UInt8]) throws(StorageError) {
-        invariant(metadata.size == UInt64(bytes.count), "a snapshot's metadata gives its size")
-        try io { () throws(FileFailure) in
-            try files.makeDirectories(folder(shard))
-            let path = file(shard, metadata)
-            let temporary = path + ".tmp"
-            do throws(FileFailure) {
-                let file = try File(temporary, O_WRONLY | O_CREAT | O_TRUNC, calls: files.calls)
-                try file.write(SnapshotFile.header(shard, metadata), at: 0)
-                try file.write(bytes, at: SnapshotFile.headerBytes)
-                try file.write(SnapshotFile.table(bytes), at: SnapshotFile.headerBytes + bytes.count)
-                try file.sync()
-            } catch {
-                unlink(temporary)
-                throw error
-            }
-            try files.renameDurably(temporary, to: path)
+    func activity(_ shard: ShardID) -> ShardActivity {
+        shards.withLock { shards in
+            if let found = shards[shard] { return found }
+            let made = ShardActivity()
+            shards[shard] = made
+            return made
         }
     }
 
-    /// Part of a snapshot for a follower: up to `limit` bytes from `offset`, and their CRC-32C. Empty when the file is
-    /// gone, because a newer one took its place, or when `offset` is its end.
+    // MARK: Reading
+
+    /// The state and the bodies of this snapshot. The state and the segments' footers are checked, a block of bodies
+    /// when it is read.
     ///
-    /// - Throws: `.damagedSnapshot` when the bytes on disk are not those that were written.
-    package func readChunk(
+    /// - Throws: `.damagedSnapshot`, also when a segment is missing.
+    package func load(
         _ shard: ShardID,
-        _ metadata: SnapshotMetadata,
-        offset: UInt64,
-        limit: Int
-    ) throws(StorageError) -> (bytes: [UInt8], checksum: UInt32) {
-        guard offset < metadata.size, limit > 0 else { return ([], 0) }
-        let path = file(shard, metadata)
-        let start = Int(offset)
-        let end = start + min(limit, Int(metadata.size) - start)
-        let firstChunk = start / SnapshotFile.chunkBytes
-        let chunkStart = firstChunk * SnapshotFile.chunkBytes
-        let chunksEnd = (end + SnapshotFile.chunkBytes - 1) / SnapshotFile.chunkBytes * SnapshotFile.chunkBytes
-        let chunkEnd = min(chunksEnd, Int(metadata.size))
-        let covering: [UInt8]
-        let table: [UInt8]
+        _ metadata: SnapshotMetadata
+    ) throws(StorageError) -> (state: [UInt8], bodies: BodyManifest) {
+        let folder = folder(shard)
+        let path = folder.snapshot(metadata)
+        let outcome: Result<SnapshotFile.Content, SnapshotFile.Fault>
         do throws(FileFailure) {
             let file = try File(path, O_RDONLY, calls: files.calls)
-            covering = try file.read(chunkEnd - chunkStart, at: SnapshotFile.headerBytes + chunkStart)
-            table = try file.read(
-                SnapshotFile.tableBytes(size: chunkEnd - chunkStart),
-                at: SnapshotFile.headerBytes + Int(metadata.size) + 4 * firstChunk
-            )
+            let header = try file.read(SnapshotFile.headerBytes, at: 0)
+            if let found = SnapshotFile.metadata(header, shard: shard) {
+                outcome =
+                    found == metadata
+                    ? try SnapshotFile.read(file, metadata, isComplete: true)
+                    : .failure(SnapshotFile.Fault(reason: "it is another snapshot than the log names"))
+            } else {
+                outcome = .failure(SnapshotFile.Fault(reason: "its header"))
+            }
         } catch {
-            if error.code == ENOENT { return ([], 0) }
-            throw .io(error)
-        }
-        guard covering.count == chunkEnd - chunkStart, SnapshotFile.table(covering) == table else {
-            throw .damagedSnapshot(path: path, shard: shard, reason: "a chunk's checksum")
-        }
-        let bytes = Array(covering[(start - chunkStart)..<(end - chunkStart)])
-        return (bytes, Checksum.crc32c(bytes))
-    }
-
-    /// The bytes of this snapshot, checked.
-    package func load(_ shard: ShardID, _ metadata: SnapshotMetadata) throws(StorageError) -> [UInt8] {
-        let path = file(shard, metadata)
-        guard let file = try io({ () throws(FileFailure) in try files.readFile(path) }) else {
+            guard error.code == ENOENT else { throw .io(error) }
             throw .damagedSnapshot(path: path, shard: shard, reason: "the file is missing")
         }
-        switch SnapshotFile.parse(file, shard: shard) {
+        switch outcome {
         case .failure(let fault): throw .damagedSnapshot(path: path, shard: shard, reason: fault.reason)
-        case .success(let (found, bytes)):
-            guard found == metadata else {
-                throw .damagedSnapshot(path: path, shard: shard, reason: "it is another snapshot than the log names")
-            }
-            return bytes
+        case .success(let content): return (content.state, try manifest(folder, content.infos))
         }
+    }
+
+    func manifest(_ folder: ShardFolder, _ infos: [BodySegmentInfo]) throws(StorageError) -> BodyManifest {
+        var segments: [BodySegment] = []
+        for info in infos { segments.append(try bodies.segment(folder.shard, info, path: folder.bodies(info.name))) }
+        return BodyManifest(segments: segments)
     }
 
     /// What the readable snapshots of a shard say of themselves, newest first. Headers only are checked.
     package func list(_ shard: ShardID) throws(StorageError) -> [SnapshotMetadata] {
+        let folder = folder(shard)
         let found = try io { () throws(FileFailure) -> [SnapshotMetadata] in
             var found: [SnapshotMetadata] = []
-            for name in try names(shard) where name.hasSuffix(Self.suffix) {
-                let file = try File(folder(shard) + "/" + name, O_RDONLY, calls: files.calls)
-                let header = try file.read(SnapshotFile.headerBytes, at: 0)
-                if let metadata = SnapshotFile.metadata(header, shard: shard) { found.append(metadata) }
+            for name in try folder.names() where name.hasSuffix(ShardFolder.snapshotSuffix) {
+                if let header = try files.readStart(of: folder.path + "/" + name, SnapshotFile.headerBytes),
+                    let metadata = SnapshotFile.metadata(header, shard: shard)
+                {
+                    found.append(metadata)
+                }
             }
             return found
         }
         return found.sorted { $0.index > $1.index }
     }
+}
 
-    /// Removes snapshots below this one, and half-written and half-received files that it makes useless. Call it once
-    /// the log's record of this one is durable.
-    package func removeOlder(_ shard: ShardID, than metadata: SnapshotMetadata) throws(StorageError) {
-        let kept = name(metadata)
-        try io { () throws(FileFailure) in
-            for name in try names(shard) where name.hasSuffix(".tmp") || (name.hasSuffix(Self.suffix) && name < kept) {
-                try files.removeDurably(folder(shard) + "/" + name)
-            }
-            if let header = try files.readStart(of: partial(shard), SnapshotFile.headerBytes) {
-                let receiving = SnapshotFile.metadata(header, shard: shard)
-                if receiving?.index ?? .zero <= metadata.index { try files.removeDurably(partial(shard)) }
-            }
-        }
+/// What is going on in a shard's folder, so that a removal does not take what another thread is making.
+final class ShardActivity: Sendable {
+    struct State {
+        /// File names of segments that no snapshot file names yet.
+        var unnamed: Set<String> = []
+        var writers = 0
+        var reception: SnapshotReception?
     }
 
-    // MARK: Receiving
-
-    /// Adds a chunk of a leader's snapshot to the file it gathers in and returns the offset wanted next. A chunk that
-    /// was had before changes nothing; one that leaves a gap is not taken. An empty chunk only asks. The file outlives
-    /// a broken connection and a restart; a chunk of another snapshot starts it over.
-    package func store(_ shard: ShardID, _ chunk: SnapshotChunk) throws(StorageError) -> UInt64 {
-        guard Checksum.crc32c(chunk.bytes) == chunk.checksum else {
-            throw .badChunk(shard: shard, reason: "its checksum is wrong")
-        }
-        guard chunk.offset <= chunk.snapshot.size, UInt64(chunk.bytes.count) <= chunk.snapshot.size - chunk.offset
-        else { throw .badChunk(shard: shard, reason: "it reaches past the snapshot's end") }
-        return try io { () throws(FileFailure) in
-            try files.makeDirectories(folder(shard))
-            let file = try File(partial(shard), O_RDWR | O_CREAT, calls: files.calls)
-            var held = UInt64(max(0, try file.size() - SnapshotFile.headerBytes))
-            if SnapshotFile.metadata(try file.read(SnapshotFile.headerBytes, at: 0), shard: shard) != chunk.snapshot {
-                try file.truncate(to: 0)
-                try file.write(SnapshotFile.header(shard, chunk.snapshot), at: 0)
-                held = 0
-            }
-            let end = chunk.offset + UInt64(chunk.bytes.count)
-            guard chunk.offset <= held, end > held else { return min(held, chunk.snapshot.size) }
-            try file.write(chunk.bytes, at: SnapshotFile.headerBytes + Int(chunk.offset))
-            return end
-        }
-    }
-
-    /// Checks a completely received snapshot, gives it its place durably and returns its bytes.
-    ///
-    /// - Throws: `.badChunk` when the whole does not add up: what was received is thrown away, and the next `store`
-    ///   asks from the beginning.
-    package func install(_ shard: ShardID, _ metadata: SnapshotMetadata) throws(StorageError) -> [UInt8] {
-        let path = partial(shard)
-        let received = try io { () throws(FileFailure) in try files.readFile(path) } ?? []
-        let size = received.count - SnapshotFile.headerBytes
-        guard SnapshotFile.metadata(received, shard: shard) == metadata, UInt64(max(0, size)) == metadata.size,
-            Checksum.crc32c(received, from: SnapshotFile.headerBytes, to: received.count) == metadata.checksum
-        else {
-            try io { () throws(FileFailure) in try files.removeDurably(path) }
-            throw .badChunk(shard: shard, reason: "the whole snapshot's checksum is wrong")
-        }
-        try io { () throws(FileFailure) in
-            let file = try File(path, O_RDWR, calls: files.calls)
-            try file.write(
-                SnapshotFile.table(received, from: SnapshotFile.headerBytes),
-                at: received.count
-            )
-            try file.sync()
-            try files.renameDurably(path, to: self.file(shard, metadata))
-        }
-        return Array(received[SnapshotFile.headerBytes...])
-    }
-
-    // MARK: Names
-
-    private static let suffix = ".snap"
-
-    private func folder(_ shard: ShardID) -> String { "\(path)/\(shard.rawValue)" }
-
-    private func partial(_ shard: ShardID) -> String { folder(shard) + "/receiving.partial" }
-
-    private func file(_ shard: ShardID, _ metadata: SnapshotMetadata) -> String {
-        folder(shard) + "/" + name(metadata)
-    }
-
-    /// Padded, so that names sort by index.
-    private func name(_ metadata: SnapshotMetadata) -> String {
-        let index = "\(metadata.index)"
-        let zeros = String(repeating: "0", count: max(0, 20 - index.utf8.count))
-        return "\(zeros)\(index)-\(metadata.term)\(Self.suffix)"
-    }
-
-    private func names(_ shard: ShardID) throws(FileFailure) -> [String] {
-        do throws(FileFailure) {
-            return try files.list(folder(shard))
-        } catch {
-            if error.code == ENOENT { return [] }
-            throw error
-        }
-    }
+    let state = Mutex(State())
 }

@@ -51,6 +51,8 @@ package enum StorageError: Error, Equatable, Sendable {
     case damagedSnapshot(path: String, shard: ShardID, reason: String)
     /// A chunk that does not belong to the snapshot it names, or whose checksum is wrong: the sender's fault.
     case badChunk(shard: ShardID, reason: String)
+    /// A message that the shard's state holds has its body neither in a segment nor in the log.
+    case missingBody(shard: ShardID, id: UInt64)
     /// A single record above what the format can hold, in bytes.
     case recordTooLarge(bytes: UInt64)
     case closed
@@ -86,8 +88,11 @@ extension StorageError: CustomStringConvertible {
                 + "older one. Restore it from a copy of this disk, or replace this node by a new one."
         case .badChunk(let shard, let reason):
             "a snapshot chunk of shard \(shard) was refused: \(reason). The sender starts over."
+        case .missingBody(let shard, let id):
+            "the body of message \(id) of shard \(shard) is in no segment and not in the log. No snapshot was taken, "
+                + "so the log goes on growing. Replace this node by a new one, and keep a copy of its disk to report."
         case .recordTooLarge(let bytes):
-            "a log record of \(bytes) bytes is above what the log can hold. Lower the batch limits."
+            "a record of \(bytes) bytes is above what the format can hold. Lower the batch or message limits."
         case .closed:
             "the log is closed."
         }

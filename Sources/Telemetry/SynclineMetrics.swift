@@ -8,6 +8,7 @@ package struct SynclineMetrics: Sendable {
     package let transport: TransportMetrics
     package let gateway: GatewayMetrics
     package let locks: LockMetrics
+    package let queues: QueueMetrics
 
     package init(registry: MetricsRegistry = MetricsRegistry()) {
         self.registry = registry
@@ -21,6 +22,7 @@ package struct SynclineMetrics: Sendable {
         transport = TransportMetrics(registry)
         gateway = GatewayMetrics(registry)
         locks = LockMetrics(registry)
+        queues = QueueMetrics(registry)
         ProcessStatistics.register(in: registry)
     }
 }

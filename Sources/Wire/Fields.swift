@@ -72,6 +72,7 @@ extension SnapshotMetadata {
         writer.varint(UInt64(voters.count))
         for voter in voters { writer.nodeID(voter) }
         writer.varint(size)
+        writer.varint(stateBytes)
         writer.u32(checksum)
     }
 
@@ -83,7 +84,16 @@ extension SnapshotMetadata {
         voters.reserveCapacity(count)
         for _ in 0..<count { voters.append(try reader.nodeID()) }
         let size = try reader.position("snapshot size")
-        self.init(index: index, term: term, voters: voters, size: size, checksum: try reader.u32())
+        let stateBytes = try reader.position("snapshot state size")
+        guard stateBytes <= size else { throw .invalidValue(what: "snapshot state size") }
+        self.init(
+            index: index,
+            term: term,
+            voters: voters,
+            size: size,
+            stateBytes: stateBytes,
+            checksum: try reader.u32()
+        )
     }
 }
 

@@ -11,6 +11,7 @@ final class FakePort: RequestPort {
     struct Submitted {
         var handle: RequestHandle
         var request: Request
+        var shard: ShardID?
         var completion: ((Response) -> Void)?
     }
 
@@ -37,14 +38,17 @@ final class FakePort: RequestPort {
 
     func submit(
         _ request: Request,
+        to shard: ShardID?,
         timeout: Interval?,
         completion: @escaping (Response) -> Void
     ) -> RequestHandle {
         let handle = RequestHandle(UInt64(submitted.count))
-        submitted.append(Submitted(handle: handle, request: request, completion: completion))
+        submitted.append(Submitted(handle: handle, request: request, shard: shard, completion: completion))
         if let response = answer(request) { complete(submitted.count - 1, response) }
         return handle
     }
+
+    var shardCount: Int { 16 }
 
     func complete(_ index: Int, _ response: Response) {
         guard let completion = submitted[index].completion else { return }

@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 import Gateway
+import PlacementCore
 import Primitives
 import Testing
+import Wire
 
 @testable import Node
 
 @Suite struct AdministrationTests {
     /// Shard 0 on a and b, shard 1 on b and c, shard 2 on c and a.
-    private let map = ClusterMap(
-        peers: ["a", "b", "c"].map { PeerAddress(name: $0, host: $0, port: 1) },
-        shards: 3,
-        replicas: 2
-    )
+    private let map: ClusterMap
+
+    init() throws {
+        let (a, b, c) = (NodeID(name: "a"), NodeID(name: "b"), NodeID(name: "c"))
+        map = ClusterMap(
+            peers: ["a", "b", "c"].map { PeerAddress(name: $0, host: $0, port: 1) },
+            table: try PlacementTable(version: 1, members: ["a", "b", "c"], assignments: [[a, b], [b, c], [c, a]]),
+            agreement: Agreement(names: ["a", "b", "c"], copies: 2)
+        )
+    }
 
     private func id(_ name: String) throws -> NodeID { try #require(map.member(named: name)?.id) }
 

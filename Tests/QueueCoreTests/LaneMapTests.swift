@@ -39,7 +39,7 @@ struct LaneMapTests {
     @Test("lines are named, and names read back")
     func names() {
         let map = LaneMap(queue: "orders", lanes: 3)
-        #expect(map.lines == ["orders#0", "orders#1", "orders#2"])
+        #expect(map.lines == ["orders", "orders#1", "orders#2"])
         #expect(LaneMap(queue: "orders", lanes: 1).lines == ["orders"])
         #expect(LaneMap(queue: "q", lanes: -4).lanes == 1)
         #expect((0..<6).map { map.lane(forTurn: UInt64($0)) } == [0, 1, 2, 0, 1, 2])
@@ -49,5 +49,20 @@ struct LaneMapTests {
         }
         #expect(LaneMap.parse("plain")?.lane == 0)
         #expect(LaneMap.parse("a#b") == nil)
+        #expect(LaneMap.parse("orders#0") == nil)
+    }
+
+    @Test("a hash tag puts the lanes of two queues together, lane by lane")
+    func tags() {
+        #expect(LaneMap.placementKey(of: "{orders}.dead") == "orders")
+        #expect(LaneMap.placementKey(of: "{orders}.dead#3") == LaneMap.placementKey(of: "orders#3"))
+        #expect(LaneMap.placementKey(of: "{orders}.dead#3") != LaneMap.placementKey(of: "orders"))
+        // As in the specification of Redis Cluster: the first braces, if there is anything between them.
+        #expect(LaneMap.placementKey(of: "a{b}{c}") == "b")
+        #expect(LaneMap.placementKey(of: "a{}{c}") == "a{}{c}")
+        #expect(LaneMap.placementKey(of: "a{{b}}") == "{b")
+        #expect(LaneMap.placementKey(of: "a}b{") == "a}b{")
+        #expect(LaneMap.areTogether("orders", "{orders}.dead"))
+        #expect(!LaneMap.areTogether("orders", "orders.dead"))
     }
 }

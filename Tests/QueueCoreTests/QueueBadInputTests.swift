@@ -215,7 +215,7 @@ struct QueueBadInputTests {
         var writer = ByteWriter()
         command.encode(into: &writer)
         var reader = ByteReader(writer.bytes)
-        #expect(try QueueCommand.message(0, decoding: &reader).body == body)
+        #expect(try QueueCommand.stored(0, decoding: &reader).unpacked().body == body)
         var world = QueueWorld()
         guard case .published = world.answer(command) else {
             Issue.record("refused")

@@ -184,16 +184,16 @@ struct QueueCodecTests {
         QueueCommand.publish(publish).encode(into: &writer)
         for (ordinal, message) in publish.messages.enumerated() {
             var reader = ByteReader(writer.bytes)
-            #expect(try QueueCommand.message(ordinal, decoding: &reader) == message)
+            #expect(try QueueCommand.stored(ordinal, decoding: &reader).unpacked() == message)
         }
         for ordinal in [-1, 3, .max] {
             var reader = ByteReader(writer.bytes)
-            #expect(throws: DecodingError.self) { try QueueCommand.message(ordinal, decoding: &reader) }
+            #expect(throws: DecodingError.self) { try QueueCommand.stored(ordinal, decoding: &reader) }
         }
         var purge = ByteWriter()
         QueueCommand.purge("q").encode(into: &purge)
         var reader = ByteReader(purge.bytes)
-        #expect(throws: DecodingError.self) { try QueueCommand.message(0, decoding: &reader) }
+        #expect(throws: DecodingError.self) { try QueueCommand.stored(0, decoding: &reader) }
     }
 
     @Test("counts that promise more than there is are refused before memory is taken")

@@ -16,7 +16,7 @@ struct HaltTests {
         let configuration = ReplicaConfiguration(
             shard: .system,
             raft: RaftConfiguration(id: node, voters: [node]),
-            limits: LockLimits()
+            limits: ShardLimits()
         )
         var now = Instant.zero
         var replica = try Replica(

@@ -17,8 +17,8 @@ struct InstallTests {
 
     /// What a replica that has applied so many entries is like.
     private func snapshot(upTo count: UInt64) throws -> (metadata: SnapshotMetadata, bytes: [UInt8]) {
-        var state = ShardState(limits: LockLimits())
-        var effects = LockEffects()
+        var state = ShardState(shard: ShardID(0), limits: ShardLimits())
+        var effects = ShardEffects()
         for entry in entries(count) { _ = try state.apply(entry, into: &effects) }
         let bytes = state.encoded()
         let metadata = SnapshotMetadata(
@@ -36,7 +36,7 @@ struct InstallTests {
             configuration: ReplicaConfiguration(
                 shard: .system,
                 raft: RaftConfiguration(id: own, voters: voters),
-                limits: LockLimits()
+                limits: ShardLimits()
             ),
             recovered: RecoveredLog(hardState: HardState(term: Term(1))),
             snapshot: nil,

@@ -20,7 +20,7 @@ struct RequestTableTests {
             request: RequestID(origin: origin, number: number),
             acknowledgedBelow: below,
             acknowledged: acknowledged,
-            command: .closeSession(SessionID("s"))
+            command: .lock(.closeSession(SessionID("s")))
         )
     }
 
@@ -30,8 +30,8 @@ struct RequestTableTests {
         let id = RequestID(origin: 7, number: 1)
         table.acknowledge(envelope(1))
         #expect(table.lookup(id) == .new)
-        table.noteDone(id, .released(left: 3))
-        #expect(table.lookup(id) == .done(.released(left: 3)))
+        table.noteDone(id, .lock(.released(left: 3)))
+        #expect(table.lookup(id) == .done(.lock(.released(left: 3))))
         table.acknowledge(envelope(2, below: 2))
         #expect(table.lookup(id) == .forgotten)
         #expect(table.resultCount == 0)
@@ -45,15 +45,15 @@ struct RequestTableTests {
         table.noteWaiting(wait)
         for number in UInt64(2)...49 {
             table.acknowledge(envelope(number))
-            table.noteDone(RequestID(origin: 7, number: number), .released(left: 0))
+            table.noteDone(RequestID(origin: 7, number: number), .lock(.released(left: 0)))
         }
         table.acknowledge(envelope(51, acknowledged: Array(2...49)))
         #expect(table.lookup(wait) == .waiting)
         #expect(table.lookup(RequestID(origin: 7, number: 7)) == .forgotten)
         #expect(table.lookup(RequestID(origin: 7, number: 50)) == .new)
         #expect(table.resultCount == 1)
-        table.noteDone(wait, .granted(tokens: [9], holds: 1))
-        #expect(table.lookup(wait) == .done(.granted(tokens: [9], holds: 1)))
+        table.noteDone(wait, .lock(.granted(tokens: [9], holds: 1)))
+        #expect(table.lookup(wait) == .done(.lock(.granted(tokens: [9], holds: 1))))
         table.acknowledge(envelope(52, below: 50))
         #expect(table.lookup(wait) == .forgotten)
         #expect(table.lookup(RequestID(origin: 7, number: 50)) == .new)
@@ -64,13 +64,13 @@ struct RequestTableTests {
     func roundTrip() throws {
         var table = RequestTable()
         table.acknowledge(envelope(1))
-        table.noteDone(RequestID(origin: 7, number: 1), .check(true))
+        table.noteDone(RequestID(origin: 7, number: 1), .lock(.check(true)))
         table.noteWaiting(RequestID(origin: 7, number: 2))
         var writer = ByteWriter()
         table.encode(into: &writer)
         var reader = ByteReader(writer.bytes)
         let copy = try RequestTable(decoding: &reader)
-        #expect(copy.lookup(RequestID(origin: 7, number: 1)) == .done(.check(true)))
+        #expect(copy.lookup(RequestID(origin: 7, number: 1)) == .done(.lock(.check(true))))
         #expect(copy.lookup(RequestID(origin: 7, number: 2)) == .waiting)
         #expect(copy.resultCount == 2)
         for end in writer.bytes.indices {
@@ -83,7 +83,7 @@ struct RequestTableTests {
     func forgetsIdleOrigins() {
         var table = RequestTable()
         table.acknowledge(envelope(1, origin: 1))
-        table.noteDone(RequestID(origin: 1, number: 1), .check(true))
+        table.noteDone(RequestID(origin: 1, number: 1), .lock(.check(true)))
         table.acknowledge(envelope(1, origin: 2))
         table.noteWaiting(RequestID(origin: 2, number: 1))
         table.acknowledge(envelope(1, stamp: RequestTable.originLifetime + 1, origin: 3))

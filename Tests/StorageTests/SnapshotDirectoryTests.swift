@@ -14,14 +14,14 @@ import Wire
     /// Longer than two chunks of the file.
     private static let content: [UInt8] = (0..<600_000).map { UInt8(truncatingIfNeeded: $0 &* 31 ^ $0 >> 8) }
 
-    private func file(_ metadata: SnapshotMetadata) -> String {
-        let index = "\(metadata.index)"
-        let padded = String(repeating: "0", count: 20 - index.count) + index
-        return directory.data + "/snapshots/\(shard.rawValue)/\(padded)-\(metadata.term).snap"
-    }
+    /// What a follower fetches: a list of no body segments, then the state.
+    private static let stream = BodyManifestCodec.encode([]) + content
+    private static let size = stream.count
+
+    private func file(_ metadata: SnapshotMetadata) -> String { directory.folder(shard).snapshot(metadata) }
 
     private func chunk(_ metadata: SnapshotMetadata, _ range: Range<Int>) -> SnapshotChunk {
-        let bytes = Array(Self.content[range])
+        let bytes = Array(Self.stream[range])
         return SnapshotChunk(
             term: Term(9),
             snapshot: metadata,
@@ -33,28 +33,29 @@ import Wire
 
     @Test("a snapshot comes back whole and in chunks of any place and size") func roundTrip() throws {
         let snapshots = SnapshotDirectory(try directory.open())
-        let snapshot = metadata(900, term: 4, bytes: Self.content)
-        try snapshots.write(shard, snapshot, Self.content)
-        #expect(try snapshots.load(shard, snapshot) == Self.content)
+        let snapshot = try snapshots.take(shard, 900, term: 4, Self.content)
+        #expect(snapshot == metadata(900, term: 4, bytes: Self.stream))
+        #expect(try snapshots.load(shard, snapshot).state == Self.content)
+        #expect(try snapshots.load(shard, snapshot).bodies.segments.isEmpty)
         #expect(try snapshots.list(shard) == [snapshot])
-        for (offset, limit) in [(0, 1), (0, 262_144), (262_143, 2), (300_000, 1 << 20), (599_999, 9)] {
+        for (offset, limit) in [(0, 1), (0, 262_144), (262_143, 2), (300_000, 1 << 20), (Self.size - 1, 9)] {
             let read = try snapshots.readChunk(shard, snapshot, offset: UInt64(offset), limit: limit)
-            #expect(read.bytes == Array(Self.content[offset..<min(offset + limit, Self.content.count)]))
+            #expect(read.bytes == Array(Self.stream[offset..<min(offset + limit, Self.size)]))
             #expect(read.checksum == Checksum.crc32c(read.bytes))
         }
-        #expect(try snapshots.readChunk(shard, snapshot, offset: 600_000, limit: 9).bytes == [])
+        #expect(try snapshots.readChunk(shard, snapshot, offset: UInt64(Self.size), limit: 9).bytes == [])
         #expect(try snapshots.readChunk(shard, metadata(5, bytes: [1]), offset: 0, limit: 9).bytes == [])
-        let empty = metadata(901, term: 4)
-        try snapshots.write(shard, empty, [])
-        #expect(try snapshots.load(shard, empty) == [])
+        let empty = try snapshots.take(shard, 901, term: 4, [])
+        #expect(try snapshots.load(shard, empty).state == [])
     }
 
     @Test("damage anywhere in the file is noticed, by the whole and by the chunk it is in") func damage() throws {
         let snapshots = SnapshotDirectory(try directory.open())
-        let snapshot = metadata(900, bytes: Self.content)
-        try snapshots.write(shard, snapshot, Self.content)
+        let snapshot = try snapshots.take(shard, 900, Self.content)
         let bytes = try directory.bytes(of: file(snapshot))
-        for position in [0, 13, 30, 4000, 4095, 4096, 300_000, 604_095, 604_096, bytes.count - 1] {
+        for position in [
+            0, 13, 30, 4000, 4095, 4096, 4100, 300_000, 4095 + Self.size, 4096 + Self.size, bytes.count - 1,
+        ] {
             var changed = bytes
             changed[position] ^= 8
             try TestDirectory.overwrite(file(snapshot), changed)
@@ -65,7 +66,7 @@ import Wire
         try TestDirectory.overwrite(file(snapshot), changed)
         #expect(throws: StorageError.self) { try snapshots.readChunk(shard, snapshot, offset: 262_144, limit: 10) }
         #expect(throws: Never.self) { try snapshots.readChunk(shard, snapshot, offset: 0, limit: 10) }
-        for count in [0, 100, 4096, bytes.count - 1] {
+        for count in [0, 100, 4096, 4098, bytes.count - 1] {
             try TestDirectory.overwrite(file(snapshot), Array(bytes[..<count]))
             #expect(throws: StorageError.self) { try snapshots.load(shard, snapshot) }
         }
@@ -73,7 +74,7 @@ import Wire
 
     @Test("chunks gather in any order of delivery, across a restart, and are installed when complete")
     func receiving() throws {
-        let snapshot = metadata(900, term: 4, bytes: Self.content)
+        let snapshot = metadata(900, term: 4, bytes: Self.stream)
         do {
             let snapshots = SnapshotDirectory(try directory.open())
             #expect(try snapshots.store(shard, chunk(snapshot, 0..<0)) == 0)
@@ -84,22 +85,22 @@ import Wire
         }
         let snapshots = SnapshotDirectory(try directory.open())
         #expect(try snapshots.store(shard, chunk(snapshot, 0..<0)) == 150_000, "it survives a restart")
-        #expect(try snapshots.store(shard, chunk(snapshot, 150_000..<600_000)) == 600_000)
-        #expect(try snapshots.install(shard, snapshot) == Self.content)
-        #expect(try snapshots.load(shard, snapshot) == Self.content)
-        #expect(try snapshots.readChunk(shard, snapshot, offset: 5, limit: 5).bytes == Array(Self.content[5..<10]))
+        #expect(try snapshots.store(shard, chunk(snapshot, 150_000..<Self.size)) == snapshot.size)
+        #expect(try snapshots.install(shard, snapshot).state == Self.content)
+        #expect(try snapshots.load(shard, snapshot).state == Self.content)
+        #expect(try snapshots.readChunk(shard, snapshot, offset: 15, limit: 5).bytes == Array(Self.stream[15..<20]))
     }
 
     @Test("a chunk of another snapshot starts over, and a whole that does not add up is thrown away")
     func refused() throws {
         let snapshots = SnapshotDirectory(try directory.open())
-        let first = metadata(900, bytes: Self.content)
-        var wrong = metadata(901, bytes: Self.content)
+        let first = metadata(900, bytes: Self.stream)
+        var wrong = metadata(901, bytes: Self.stream)
         wrong.checksum ^= 1
         #expect(try snapshots.store(shard, chunk(first, 0..<100_000)) == 100_000)
         #expect(try snapshots.store(shard, chunk(wrong, 0..<50_000)) == 50_000)
         #expect(throws: StorageError.self, "not complete") { try snapshots.install(shard, wrong) }
-        #expect(try snapshots.store(shard, chunk(wrong, 0..<600_000)) == 600_000)
+        #expect(try snapshots.store(shard, chunk(wrong, 0..<Self.size)) == wrong.size)
         #expect(throws: StorageError.self, "wrong checksum") { try snapshots.install(shard, wrong) }
         #expect(try snapshots.store(shard, chunk(wrong, 0..<0)) == 0)
         var flipped = chunk(first, 0..<10)
@@ -110,14 +111,17 @@ import Wire
         var outside = chunk(first, 0..<10)
         outside.offset = .max
         #expect(throws: StorageError.self) { try snapshots.store(shard, outside) }
+        var large = first
+        large.size = 1 << 61
+        large.stateBytes = 1 << 61
+        #expect(throws: StorageError.self) { try snapshots.store(shard, chunk(large, 0..<10)) }
     }
 
     @Test("older snapshots and half-written files go, newer ones and a running reception stay") func removal() throws {
         let snapshots = SnapshotDirectory(try directory.open())
-        let all = [9, 100, 101].map { metadata($0, bytes: [1, 2]) }
-        for snapshot in all { try snapshots.write(shard, snapshot, [1, 2]) }
+        let all = try [9, 100, 101].map { try snapshots.take(shard, $0, [1, 2]) }
         try TestDirectory.overwrite(file(all[0]) + ".tmp", [1])
-        let receiving = metadata(500, bytes: Self.content)
+        let receiving = metadata(500, bytes: Self.stream)
         _ = try snapshots.store(shard, chunk(receiving, 0..<10))
         try snapshots.removeOlder(shard, than: all[1])
         #expect(try snapshots.list(shard) == [all[2], all[1]])
@@ -131,10 +135,9 @@ import Wire
         var calls = FileSystemCalls.system
         calls.fsync = { fault.trips ? -1 : Glibc.fsync($0) }
         let snapshots = SnapshotDirectory(try directory.open(calls: calls))
-        let old = metadata(9, bytes: [1])
-        try snapshots.write(shard, old, [1])
+        let old = try snapshots.take(shard, 9, [1])
         fault.fail(with: ENOSPC)
-        #expect(throws: StorageError.self) { try snapshots.write(shard, metadata(10, bytes: [2]), [2]) }
+        #expect(throws: StorageError.self) { try snapshots.take(shard, 10, [2]) }
         fault.fail(with: nil)
         #expect(try snapshots.list(shard) == [old])
         #expect(try FileSystem(.system).list(directory.data + "/snapshots/2").count == 1)
@@ -147,12 +150,10 @@ import Wire
         let directory = try directory.open(calls: .unsynced)
         let log = try WriteAheadLog.open(directory, settings: .small()).log
         let snapshots = SnapshotDirectory(directory)
-        let older = metadata(4, bytes: [4, 4])
-        let newer = metadata(8, bytes: [8, 8, 8])
         try log.append(shard: shard, [.hardState(state(1)), .entries(entries(1...10))])
-        try snapshots.write(shard, older, [4, 4])
+        let older = try snapshots.take(shard, 4, [4, 4])
         try log.append(shard: shard, [.snapshot(older)])
-        try snapshots.write(shard, newer, [8, 8, 8])
+        let newer = try snapshots.take(shard, 8, [8, 8, 8])
         try log.append(shard: shard, [.snapshot(newer)])
         try log.sync()
         return (older, newer)

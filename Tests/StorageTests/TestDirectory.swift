@@ -78,6 +78,10 @@ final class TestDirectory: Sendable {
         try file.write(bytes, at: 0)
     }
 
+    func folder(_ shard: ShardID) -> ShardFolder {
+        ShardFolder(shard: shard, path: data + "/snapshots/\(shard.rawValue)", files: FileSystem(.system))
+    }
+
     func segment(_ number: UInt64) -> String { data + "/wal/" + SegmentFile.name(number) }
 
     func bytes(of path: String) throws -> [UInt8] { try #require(try FileSystem(.system).readFile(path)) }
@@ -123,6 +127,25 @@ func metadata(_ index: UInt64, term: UInt64 = 1, bytes: [UInt8] = []) -> Snapsho
         size: UInt64(bytes.count),
         checksum: Checksum.crc32c(bytes)
     )
+}
+
+extension SnapshotDirectory {
+    /// A snapshot without messages.
+    func take(
+        _ shard: ShardID,
+        _ index: UInt64,
+        term: UInt64 = 1,
+        _ state: [UInt8]
+    ) throws(StorageError) -> SnapshotMetadata {
+        try write(
+            shard,
+            index: LogIndex(index),
+            term: Term(term),
+            voters: metadata(index).voters,
+            previous: .empty,
+            SnapshotContents(state: state)
+        ).metadata
+    }
 }
 
 func state(_ term: UInt64, vote: UInt64? = nil) -> HardState {

@@ -14,9 +14,9 @@ struct TidyTests {
         ("LockCore", ["Primitives"]),
         ("QueueCore", ["Primitives"]),
         ("PlacementCore", ["Primitives"]),
-        ("Replica", ["Primitives", "RaftCore", "LockCore"]),
-        ("Wire", ["Primitives", "RaftCore", "LockCore", "Replica", "CChecksum"]),
-        ("Simulator", ["Primitives", "RaftCore", "LockCore", "Replica", "Wire"]),
+        ("Replica", ["Primitives", "RaftCore", "LockCore", "QueueCore", "PlacementCore"]),
+        ("Wire", ["Primitives", "RaftCore", "LockCore", "QueueCore", "Replica", "CChecksum"]),
+        ("Simulator", ["Primitives", "RaftCore", "LockCore", "QueueCore", "Replica", "Wire"]),
     ]
     private static let cores = ["Primitives", "RaftCore", "LockCore", "QueueCore", "PlacementCore", "Replica"]
     private static let executables = ["syncline", "syncline-sim"]

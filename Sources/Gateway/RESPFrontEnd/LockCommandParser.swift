@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import LockCore
 import Primitives
+import QueueCore
 import RESP
 import Replica
 
@@ -19,7 +20,7 @@ struct Lane: Equatable {
     var mayWait: Bool
 
     init(_ request: Request) {
-        namespace = request.namespace
+        namespace = request.placementKey ?? ""
         switch request {
         case .command(let command):
             kind = .change
@@ -28,10 +29,13 @@ struct Lane: Equatable {
             case .convert(let convert): mayWait = convert.wait != .none
             default: mayWait = false
             }
-        case .query:
+        case .queue(let command):
+            kind = .change
+            mayWait = command.mayWait
+        case .query, .queueQuery:
             kind = .read
             mayWait = false
-        case .renew:
+        case .renew, .renewConsumer:
             kind = .renewal
             mayWait = false
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import LockCore
 import Primitives
+import QueueCore
 import Replica
 import Storage
 import Telemetry
@@ -12,6 +13,11 @@ struct LoopGauges {
         var sessions = 0
         var objects = 0
         var waiters = 0
+        var queues = 0
+        var messages = 0
+        var consumers = 0
+        var receives = 0
+        var bodyBytes = 0
         var statistics = ReplicaStatistics()
     }
 
@@ -29,6 +35,11 @@ struct LoopGauges {
         metrics.locks.sessions.add(totals.sessions - last.sessions)
         metrics.locks.objects.add(totals.objects - last.objects)
         metrics.locks.waiters.add(totals.waiters - last.waiters)
+        metrics.queues.queues.add(totals.queues - last.queues)
+        metrics.queues.messages.add(totals.messages - last.messages)
+        metrics.queues.consumers.add(totals.consumers - last.consumers)
+        metrics.queues.waiters.add(totals.receives - last.receives)
+        metrics.queues.segmentBytes.add(totals.bodyBytes - last.bodyBytes)
         metrics.raft.proposals.increment(by: totals.statistics.proposals - last.statistics.proposals)
         metrics.raft.proposalsRefused.increment(by: totals.statistics.refusals - last.statistics.refusals)
         metrics.raft.readRounds.increment(by: totals.statistics.reads - last.statistics.reads)
@@ -50,11 +61,41 @@ struct LoopGauges {
             totals.statistics.refusals += statistics.refusals
             totals.statistics.reads += statistics.reads
             totals.statistics.applied += statistics.applied
+            totals.bodyBytes += Int(clamping: hosted.bodies.manifest.fileBytes)
+            let counted = hosted.replica.state.queues.totals
+            defer { hosted.queueTotals = counted }
             guard hosted.replica.isReadyLeader else { continue }
+            loop.context.metrics.queues.count(from: hosted.queueTotals, to: counted)
+            totals.queues += hosted.replica.state.queues.queueCount
+            totals.messages += hosted.replica.state.queues.messageCount
+            totals.consumers += hosted.replica.state.queues.consumerCount
+            totals.receives += hosted.replica.state.queues.waiterCount
             totals.sessions += hosted.replica.state.locks.sessionCount
             totals.objects += hosted.replica.state.locks.objectCount
             totals.waiters += hosted.replica.state.locks.waiterCount
         }
         return totals
+    }
+}
+
+extension QueueMetrics {
+    /// What has been counted since the last time. The state's counts never fall, but a snapshot may skip some.
+    fileprivate func count(from old: QueueTotals, to new: QueueTotals) {
+        func add(_ counter: Counter, _ path: KeyPath<QueueTotals, UInt64>) {
+            counter.increment(by: Int(clamping: new[keyPath: path] - min(old[keyPath: path], new[keyPath: path])))
+        }
+        add(published, \.published)
+        add(duplicates, \.duplicates)
+        add(rejected, \.rejected)
+        add(delivered, \.delivered)
+        add(acked, \.acked)
+        add(nacked, \.nacked)
+        add(returned, \.returned)
+        add(leasesExpired, \.leasesExpired)
+        add(deadLettered, \.deadLettered)
+        add(redriven, \.redriven)
+        add(expired, \.expired)
+        add(purged, \.purged)
+        add(dropped, \.dropped)
     }
 }

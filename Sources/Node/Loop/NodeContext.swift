@@ -27,7 +27,10 @@ package final class NodeContext: @unchecked Sendable {
     /// With more segments than this the shards that hold the oldest one are snapshotted.
     let maxSegments = 8
     private let pool: NIOThreadPool
+    /// Another thread, so that whoever reads an old message does not wait for a snapshot to be written.
+    private let readers: NIOThreadPool
     private let watchers = Atomic<Int>(0)
+    private var nextRelease = Instant.zero
     /// Set once, before anything runs.
     var loops: [ShardLoop] = []
     var transport: PeerTransport!
@@ -42,7 +45,8 @@ package final class NodeContext: @unchecked Sendable {
         snapshots: SnapshotDirectory,
         tickInterval: Interval,
         segmentBytes: Int,
-        pool: NIOThreadPool
+        pool: NIOThreadPool,
+        readers: NIOThreadPool
     ) {
         self.node = node
         self.map = map
@@ -53,6 +57,7 @@ package final class NodeContext: @unchecked Sendable {
         self.tickInterval = tickInterval
         self.segmentBytes = segmentBytes
         self.pool = pool
+        self.readers = readers
         board = StatusBoard(shards: map.placement.count, metrics: metrics.raft)
     }
 
@@ -106,9 +111,22 @@ package final class NodeContext: @unchecked Sendable {
         }
     }
 
+    func readInBackground(_ work: @escaping @Sendable () -> Void) {
+        readers.submit { state in
+            if case .active = state { work() }
+        }
+    }
+
     var hasWatchers: Bool { watchers.load(ordering: .relaxed) > 0 }
 
     func watchersChanged(by count: Int) { watchers.wrappingAdd(count, ordering: .relaxed) }
+
+    /// Files that were kept open for a follower's transfer which has ended are let go. From the first loop only.
+    func releaseIdleReaders(now: Instant) {
+        guard now >= nextRelease else { return }
+        nextRelease = now + .milliseconds(5_000)
+        background { [self] in snapshots.releaseIdleReaders() }
+    }
 
     /// The log says that the shard begins at this snapshot: older snapshots and segments may go.
     func snapshotIsRecorded(_ shard: ShardID, _ metadata: SnapshotMetadata) {

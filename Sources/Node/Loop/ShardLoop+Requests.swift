@@ -3,6 +3,7 @@ package import Gateway
 package import LockCore
 import NIOCore
 package import Primitives
+import QueueCore
 import RaftCore
 package import Replica
 
@@ -11,6 +12,7 @@ extension ShardLoop: RequestPort {
     @discardableResult
     package func submit(
         _ request: Request,
+        to shard: ShardID?,
         timeout: Interval?,
         completion: @escaping (Response) -> Void
     ) -> RequestHandle {
@@ -19,23 +21,27 @@ extension ShardLoop: RequestPort {
         let handle = RequestHandle(token)
         let route = router.submit(
             request,
+            to: shard,
             caller: CallerToken(token),
             timeout: timeout,
             now: NodeClock.now(),
             into: &routerEffects
         )
-        if let route, request.mayWait { routes[handle] = route }
+        if let route, request.mayWait {
+            let isQueue = if case .queue = request { true } else { false }
+            routes[handle] = WaitRoute(shard: route.0, request: route.1, isQueue: isQueue)
+        }
         scheduleTurn()
         return handle
     }
 
     package func cancel(_ handle: RequestHandle) {
         loop.preconditionInEventLoop()
-        guard let (shard, id) = routes[handle] else { return }
+        guard let route = routes[handle] else { return }
         let token = callers.insert { _ in }
         router.submit(
-            .command(.cancel(id)),
-            to: shard,
+            route.isQueue ? .queue(.cancelWait(route.request)) : .command(.cancel(route.request)),
+            to: route.shard,
             caller: CallerToken(token),
             timeout: nil,
             now: NodeClock.now(),
@@ -43,6 +49,8 @@ extension ShardLoop: RequestPort {
         )
         scheduleTurn()
     }
+
+    package var shardCount: Int { router.shardCount }
 
     package func watch(namespace: Name, names: [Name], sink: @escaping (LockEvent) -> Void) -> WatchHandle {
         loop.preconditionInEventLoop()

@@ -6,26 +6,26 @@ import RaftCore
 import Replica
 import Storage
 import Telemetry
-import Wire
 
 /// Snapshot files. Writing and installing wait for the disk, so they run on the helper thread; reading a chunk and
 /// storing one are a single call on a file in the page cache and stay on the loop.
 extension ShardLoop {
     func takeSnapshot(_ job: SnapshotJob, _ shard: ShardID) {
+        guard let hosted = hosted[Int(shard.rawValue)] else { return }
+        let previous = hosted.bodies.manifest
         let context = context
         context.background { [self] in
-            let bytes = job.encode()
-            let metadata = SnapshotMetadata(
-                index: job.index,
-                term: job.term,
-                voters: job.voters,
-                size: UInt64(bytes.count),
-                checksum: Checksum.crc32c(bytes)
-            )
             do {
-                try context.snapshots.write(shard, metadata, bytes)
+                let written = try context.snapshots.write(
+                    shard,
+                    index: job.index,
+                    term: job.term,
+                    voters: job.voters,
+                    previous: previous,
+                    SnapshotContents(job)
+                )
                 context.metrics.raft.snapshotsTaken.increment()
-                post(.perform { $0.step(shard, .snapshotTaken(metadata)) })
+                post(.perform { $0.snapshotIsWritten(written.metadata, written.bodies, shard) })
             } catch {
                 // The log still has everything; the next threshold tries again.
                 log.error(
@@ -35,6 +35,11 @@ extension ShardLoop {
                 post(.perform { $0.step(shard, .snapshotFailed) })
             }
         }
+    }
+
+    private func snapshotIsWritten(_ metadata: SnapshotMetadata, _ bodies: BodyManifest, _ shard: ShardID) {
+        hosted[Int(shard.rawValue)]?.adopt(bodies, at: metadata.index)
+        step(shard, .snapshotTaken(metadata))
     }
 
     func readSnapshot(_ read: SnapshotRead, _ shard: ShardID) {
@@ -95,9 +100,14 @@ extension ShardLoop {
         context.background { [self] in
             defer { post(.perform { $0.hosted[Int(shard.rawValue)]?.isInstalling = false }) }
             do {
-                let bytes = try context.snapshots.install(shard, metadata)
+                let installed = try context.snapshots.install(shard, metadata)
                 context.metrics.raft.snapshotsInstalled.increment()
-                post(.perform { $0.step(shard, .snapshotInstalled(from: store.from, metadata, bytes: bytes)) })
+                post(
+                    .perform {
+                        $0.hosted[Int(shard.rawValue)]?.adopt(installed.bodies, at: metadata.index)
+                        $0.step(shard, .snapshotInstalled(from: store.from, metadata, bytes: installed.state))
+                    }
+                )
             } catch {
                 // Damaged on the way: forget it and ask for it from the start.
                 log.warning(
@@ -107,5 +117,23 @@ extension ShardLoop {
                 post(.perform { $0.step(shard, .snapshotChunkStored(from: store.from, metadata, nextOffset: 0)) })
             }
         }
+    }
+}
+
+extension SnapshotContents {
+    fileprivate init(_ job: SnapshotJob) {
+        self.init(
+            state: job.encode(),
+            forEachFresh: { (take) throws(StorageError) in
+                try job.forEachFreshBody { (id, bytes) throws(StorageError) in
+                    var failure: StorageError?
+                    bytes.withUnsafeBytes { buffer in
+                        do throws(StorageError) { try take(id, buffer) } catch { failure = error }
+                    }
+                    if let failure { throw failure }
+                }
+            },
+            forEachLive: { job.forEachLiveBody(from: $0, $1) }
+        )
     }
 }

@@ -84,7 +84,11 @@ extension ShardLoop {
     private func carryOut(_ hosted: HostedReplica, _ now: Instant) {
         let shard = hosted.shard
         for envelope in hosted.effects.replies { deliver(envelope, shard, now) }
+        for read in hosted.effects.bodyReads { completeAnswer(read, hosted) }
         if !hosted.effects.events.isEmpty { publish(hosted.effects.events, of: hosted, now) }
+        if !hosted.effects.queueEvents.isEmpty {
+            log.audit(hosted.effects.queueEvents, isLeader: hosted.effects.isLeading)
+        }
         for (index, hash) in hosted.effects.digests {
             for node in context.map.placement[Int(shard.rawValue)] where node != context.node {
                 enqueue(.digest(shard, index: index, hash: hash), to: node)
@@ -138,7 +142,7 @@ extension ShardLoop {
         outboxes.removeAll(keepingCapacity: true)
     }
 
-    private func deliver(_ envelope: ReplyEnvelope, _ shard: ShardID, _ now: Instant) {
+    func deliver(_ envelope: ReplyEnvelope, _ shard: ShardID, _ now: Instant) {
         guard envelope.to == context.node else {
             enqueue(.reply(shard, envelope.id, envelope.reply), to: envelope.to)
             return

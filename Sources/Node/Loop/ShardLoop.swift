@@ -4,6 +4,7 @@ import LockCore
 import Logging
 package import NIOCore
 import Primitives
+import QueueCore
 import RaftCore
 import Replica
 import Storage
@@ -30,7 +31,7 @@ package final class ShardLoop: @unchecked Sendable {
     var routerEffects = RouterEffects()
     var callers = SlotTable<(Response) -> Void>()
     /// For cancellation: where a caller's request went.
-    var routes: [RequestHandle: (ShardID, RequestID)] = [:]
+    var routes: [RequestHandle: WaitRoute] = [:]
     var watches = WatchTable()
     var outboxes: [NodeID: [PeerMessage]] = [:]
     /// Batches handed to the log and not yet durable, oldest first.
@@ -43,6 +44,7 @@ package final class ShardLoop: @unchecked Sendable {
     var storageIsFull = false
     var ticks: RepeatedTask?
     var gauges = LoopGauges()
+    var bodyCache = BodyCache()
 
     init(loop: any EventLoop, index: Int, context: NodeContext, router: Router) {
         self.loop = loop
@@ -62,8 +64,8 @@ package final class ShardLoop: @unchecked Sendable {
         mailbox.post(mail) { loop.execute { self.drainMailbox() } }
     }
 
-    func host(_ replica: Replica) {
-        hosted[Int(replica.shard.rawValue)] = HostedReplica(replica)
+    func host(_ replica: Replica, _ bodies: BodyStore) {
+        hosted[Int(replica.shard.rawValue)] = HostedReplica(replica, bodies)
     }
 
     func start() {
@@ -107,6 +109,7 @@ package final class ShardLoop: @unchecked Sendable {
         }
         router.tick(now: NodeClock.now(), into: &routerEffects)
         watches.tick(self)
+        if index == 0 { context.releaseIdleReaders(now: NodeClock.now()) }
         watchDisk()
         gauges.publish(self)
         isGathering = false
@@ -167,16 +170,40 @@ final class HostedReplica {
     var replica: Replica
     var effects = ReplicaEffects()
     var isDirty = false
+    /// Messages that have left the log.
+    let bodies: BodyStore
+    /// The snapshot that `bodies` belongs to.
+    var bodiesIndex: LogIndex
+    /// The queue counts at the last look.
+    var queueTotals: QueueTotals
     /// A received snapshot is being checked and given its place on the helper thread. Until that is done its file
     /// must not change, so chunks are not taken: the leader asks again.
     var isInstalling = false
     /// Nodes without a replica that watch this shard, and until when.
     var subscribers: [NodeID: Instant] = [:]
 
-    init(_ replica: Replica) {
+    init(_ replica: Replica, _ bodies: BodyStore) {
         shard = replica.shard
         self.replica = replica
+        self.bodies = bodies
+        bodiesIndex = replica.raft.snapshotIndex
+        queueTotals = replica.state.queues.totals
     }
+
+    /// A snapshot with these bodies is complete on disk. Called before the replica hears of it and lets go of the log:
+    /// at no time is a message in neither.
+    func adopt(_ manifest: BodyManifest, at index: LogIndex) {
+        guard index > bodiesIndex else { return }
+        bodiesIndex = index
+        bodies.adopt(manifest)
+    }
+}
+
+/// Where a request that may wait stands in line.
+struct WaitRoute {
+    var shard: ShardID
+    var request: RequestID
+    var isQueue: Bool
 }
 
 /// What one write to the log carried for this loop.

@@ -4,7 +4,9 @@ import LockCore
 import Logging
 import NIOCore
 import NIOPosix
+import PlacementCore
 import Primitives
+import QueueCore
 import RaftCore
 import Replica
 import ServiceLifecycle
@@ -30,11 +32,11 @@ struct Node: Sendable {
     static func build(
         _ settings: Settings,
         group: MultiThreadedEventLoopGroup,
-        pool: NIOThreadPool,
+        pools: (helper: NIOThreadPool, readers: NIOThreadPool),
         metrics: SynclineMetrics,
         logger: Logger
     ) async throws -> Node {
-        let map = ClusterMap(settings)
+        let map = try ClusterMap(settings)
         let store = try await NodeStore.open(settings, map: map, group: group, metrics: metrics, logger: logger)
         let identity = store.directory.identity
         let context = NodeContext(
@@ -46,7 +48,8 @@ struct Node: Sendable {
             snapshots: store.snapshots,
             tickInterval: min(.milliseconds(10), settings.heartbeat / 4),
             segmentBytes: settings.walSegmentBytes,
-            pool: pool
+            pool: pools.helper,
+            readers: pools.readers
         )
         let loops = makeLoops(settings, group, context)
         context.adopt(loops)
@@ -98,6 +101,9 @@ struct Node: Sendable {
         limits.sessionsPerNamespace = settings.maxSessions
         limits.locksPerNamespace = settings.maxLocks
         limits.waitersPerLock = settings.maxWaiters
+        var queues = QueueLimits()
+        queues.bodyBytes = settings.maxMessageBytes
+        queues.publishBytes = max(queues.publishBytes, 2 * settings.maxMessageBytes)
         let now = NodeClock.now()
         for (index, holders) in context.map.placement.enumerated() where holders.contains(context.node) {
             let shard = ShardID(UInt16(index))
@@ -108,8 +114,13 @@ struct Node: Sendable {
             raft.leaseReads = settings.leaseReads
             raft.preferredLeader = holders.first
             try raft.validate()
-            var configuration = ReplicaConfiguration(shard: shard, raft: raft, limits: limits)
+            var configuration = ReplicaConfiguration(
+                shard: shard,
+                raft: raft,
+                limits: ShardLimits(locks: limits, queues: queues)
+            )
             configuration.snapshotLogBytes = settings.snapshotLogBytes
+            if shard == .system { configuration.proposedPlacement = context.map.table }
             let recovered = store.recovered[index]
             let replica = try Replica(
                 configuration: configuration,
@@ -118,9 +129,13 @@ struct Node: Sendable {
                 seed: .random(in: .min ... .max),
                 now: now
             )
+            if let stored = replica.state.placement, stored != context.map.table {
+                throw NodeStartError.placementDiffers(stored: stored.version)
+            }
             guard let loop = context.loop(ofShard: shard) else { continue }
             context.board.hosts(shard)
-            try await loop.loop.submit { loop.host(replica) }.get()
+            let bodies = BodyStore(recovered?.bodies ?? .empty)
+            try await loop.loop.submit { loop.host(replica, bodies) }.get()
         }
         context.metrics.raft.shards.set(context.map.placement.filter { $0.contains(context.node) }.count)
     }

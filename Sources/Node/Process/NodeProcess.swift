@@ -28,8 +28,11 @@ package struct NodeProcess: Sendable {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.loops)
         let pool = NIOThreadPool(numberOfThreads: 1)
         pool.start()
+        let readers = NIOThreadPool(numberOfThreads: 1)
+        readers.start()
         let metrics = SynclineMetrics()
-        let node = try await Node.build(settings, group: group, pool: pool, metrics: metrics, logger: logger)
+        let pools = (helper: pool, readers: readers)
+        let node = try await Node.build(settings, group: group, pools: pools, metrics: metrics, logger: logger)
         do {
             try await node.run()
         } catch {
@@ -38,6 +41,7 @@ package struct NodeProcess: Sendable {
         }
         await node.close()
         try await pool.shutdownGracefully()
+        try await readers.shutdownGracefully()
         try await group.shutdownGracefully()
     }
 }

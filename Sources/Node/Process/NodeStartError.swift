@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import NIOCore
 
-/// A port that could not be listened on, with what to do about it.
+/// What keeps a node from starting, with what to do about it.
 package struct NodeStartError: Error, CustomStringConvertible {
     package let description: String
+
+    static func placementDiffers(stored version: UInt64) -> NodeStartError {
+        NodeStartError(
+            description: "the cluster's placement table (version \(version)) names other nodes than these settings "
+                + "propose. Start with the peers, replicas and virtual-nodes of the cluster's first start."
+        )
+    }
 
     /// Runs `body`; a failed bind is told with the setting it came from.
     static func naming(_ setting: String, _ host: String, _ port: Int, _ body: () async throws -> Void) async throws {

@@ -46,6 +46,9 @@ package struct Settings: Sendable {
     /// Of one namespace, as `maxLocks`.
     package var maxSessions = 100_000
     package var maxLocks = 1_000_000
+    package var virtualNodes = 150
+    /// Of one message's body; as `maxLocks`, the same on all nodes.
+    package var maxMessageBytes = 1 << 20
     /// Of one lock.
     package var maxWaiters = 10_000
 
@@ -104,6 +107,8 @@ extension Settings {
         insecure = values.boolean("insecure") ?? insecure
         maxSessions = values.integer("max-sessions") ?? maxSessions
         maxLocks = values.integer("max-locks") ?? maxLocks
+        virtualNodes = values.integer("virtual-nodes") ?? virtualNodes
+        maxMessageBytes = values.integer("max-message-bytes") ?? maxMessageBytes
         maxWaiters = values.integer("max-waiters") ?? maxWaiters
         resolved = values.resolved
     }

@@ -20,6 +20,12 @@ extension SettingDefinition {
         ),
         .init("shards", .integer(1...1024), default: "16", "Raft groups; chosen when the cluster is first started."),
         .init("replicas", .integer(1...9), default: "3", "Copies of each shard; at most the number of nodes."),
+        .init(
+            "virtual-nodes",
+            .integer(1...10_000),
+            default: "150",
+            "Points of each node on the consistent-hash ring; chosen when the cluster is first started."
+        ),
     ]
 
     private static let network: [SettingDefinition] = [
@@ -128,6 +134,12 @@ extension SettingDefinition {
             .integer(1...1_000_000),
             default: "10000",
             "Requests waiting for one lock, semaphore or election; chosen when the cluster is first started."
+        ),
+        .init(
+            "max-message-bytes",
+            .integer(1_024...16_777_216),
+            default: "1048576",
+            "Size of a queue message's body; chosen when the cluster is first started."
         ),
     ]
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import LockCore
 import Primitives
+import Replica
 
 /// All checkers of a run, and the observer's own copies of the shards.
 struct Checkers {
@@ -15,7 +16,7 @@ struct Checkers {
     var reads = LinearizableReads()
     var committedCount: UInt64 = 0
 
-    init(swarm: Swarm, limits: LockLimits) {
+    init(swarm: Swarm, limits: ShardLimits) {
         witnesses = (0..<swarm.shards).map { Witness(shard: $0, limits: limits) }
         logMatching = Array(repeating: LogMatching(), count: swarm.shards)
         locks = (0..<swarm.shards).map { LockModel(shard: $0) }

@@ -47,7 +47,7 @@ struct DeadlockCheck {
     ) {
         var isVictimOfAll = false
         for event in outcome.effects.events {
-            if case .deadlock(_, _, let victim) = event, case .abortWait = outcome.envelope.command {
+            if case .deadlock(_, _, let victim) = event, case .lock(.abortWait) = outcome.envelope.command {
                 isVictimOfAll = true
                 violations.expect(
                     everInCycle[Key(shard: shard, request: victim)] != nil,

@@ -14,7 +14,7 @@ extension LockModel {
         _ violations: inout ViolationLog
     ) {
         // A cycle through several shards is judged with the others' accounts (`DeadlockCheck`).
-        if case .abortWait = outcome.envelope.command { return }
+        if case .lock(.abortWait) = outcome.envelope.command { return }
         violations.expect(
             cycle.contains { $0.request == victim },
             .deadlock,

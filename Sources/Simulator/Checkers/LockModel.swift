@@ -85,7 +85,7 @@ struct LockModel {
             return
         }
         fresh.removeAll(keepingCapacity: true)
-        let command = outcome.envelope.command
+        guard case .lock(let command) = outcome.envelope.command else { return }
         pending[outcome.envelope.request] = command
         for timer in outcome.effects.timers { noteDelay(timer) }
         for event in outcome.effects.events { apply(event, outcome, &violations) }
@@ -97,14 +97,14 @@ struct LockModel {
 
     private mutating func apply(_ event: LockEvent, _ outcome: Witness.Outcome, _ violations: inout ViolationLog) {
         switch event {
-        case .sessionOpened(let id): opened(id, outcome.envelope.command)
+        case .sessionOpened(let id): opened(id, outcome.lock)
         case .sessionEnded(let id, _): ended(id, &violations)
         case .queued(let namespace, let name, let session, let mode):
             queued(namespace, name, session, mode, outcome, &violations)
         case .granted(let namespace, let name, let session, let mode, let token):
             granted(namespace, name, session, mode, token, outcome, &violations)
         case .released(let namespace, let name, let session):
-            released(namespace, name, session, outcome.envelope.command, &violations)
+            released(namespace, name, session, outcome.lock, &violations)
         case .deadlock(let namespace, let cycle, let victim):
             checkCycle(namespace, cycle, victim, outcome, &violations)
             removeWaiters(victim)
@@ -112,7 +112,7 @@ struct LockModel {
         }
     }
 
-    private mutating func opened(_ id: SessionID, _ command: LockCommand) {
+    private mutating func opened(_ id: SessionID, _ command: LockCommand?) {
         var owner = Name("")
         if case .openSession(let open) = command { owner = Name(open.owner) }
         if let known = sessionIndex[id] {
@@ -136,7 +136,7 @@ struct LockModel {
         _ namespace: Name,
         _ name: Name,
         _ id: SessionID,
-        _ command: LockCommand,
+        _ command: LockCommand?,
         _ violations: inout ViolationLog
     ) {
         let object = intern(namespace, name)
@@ -177,10 +177,10 @@ struct LockModel {
             return
         }
         var isConversion = false
-        if case .convert = outcome.envelope.command { isConversion = true }
+        if case .lock(.convert) = outcome.envelope.command { isConversion = true }
         var permits: UInt64 = 1
-        if case .acquire(let acquire) = outcome.envelope.command { permits = acquire.permits }
-        describe(object, outcome.envelope.command)
+        if case .lock(.acquire(let acquire)) = outcome.envelope.command { permits = acquire.permits }
+        describe(object, outcome.lock)
         objects[object].waiters.append(
             Waiter(
                 request: outcome.envelope.request,
@@ -208,7 +208,7 @@ struct LockModel {
             violations.report(.sessionRules, "\(name) was granted to session \(id), which is not open")
             return
         }
-        describe(object, outcome.envelope.command)
+        describe(object, outcome.lock)
         let own = objects[object].holders.firstIndex { $0.session == session }
         let isDowngrade =
             own.map { objects[object].kind == .lock && objects[object].holders[$0].mode.rawValue >= mode.rawValue }
@@ -299,9 +299,9 @@ struct LockModel {
     /// The retry of a numbered request takes over the wait that its first try began.
     private func isTakenOver(_ asked: LockCommand, by envelope: CommandEnvelope) -> Bool {
         switch (asked, envelope.command) {
-        case (.acquire(let old), .acquire(let new)):
+        case (.acquire(let old), .lock(.acquire(let new))):
             old.sequence != nil && old.sequence == new.sequence && old.session == new.session
-        case (.convert(let old), .convert(let new)):
+        case (.convert(let old), .lock(.convert(let new))):
             old.sequence != nil && old.sequence == new.sequence && old.session == new.session
         default: false
         }
@@ -406,7 +406,7 @@ struct LockModel {
     }
 
     /// What kind of object a name is while it exists follows from the request that made it.
-    private mutating func describe(_ object: Int, _ command: LockCommand) {
+    private mutating func describe(_ object: Int, _ command: LockCommand?) {
         guard objects[object].holders.isEmpty, objects[object].waiters.isEmpty, case .acquire(let acquire) = command,
             acquire.items.contains(where: { $0.name == objects[object].name })
         else { return }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import LockCore
 import Primitives
+import QueueCore
 import RaftCore
 import Replica
 
@@ -14,8 +15,14 @@ struct Witness {
         var stamp: UInt64
         var envelope: CommandEnvelope
         var effects: LockEffects
+        var queueEffects: QueueEffects
         /// The request had been applied before; its first result was given again.
         var isDuplicate: Bool
+
+        /// Nil for a command of another service.
+        var lock: LockCommand? {
+            if case .lock(let command) = envelope.command { command } else { nil }
+        }
     }
 
     let shard: Int
@@ -25,14 +32,14 @@ struct Witness {
     private var commitTerms: [Term] = [.zero]
     private var contents: [UInt64] = [0]
     private var digests: [UInt64]
-    private var responses = LookupTable<RequestID, LockResponse>()
+    private var responses = LookupTable<RequestID, ShardAnswer>()
     /// Where each request was first applied.
     private var positions = LookupTable<RequestID, LogIndex>()
-    private var effects = LockEffects()
+    private var effects = ShardEffects()
 
-    init(shard: Int, limits: LockLimits) {
+    init(shard: Int, limits: ShardLimits) {
         self.shard = shard
-        state = ShardState(limits: limits)
+        state = ShardState(shard: ShardID(UInt16(shard)), limits: limits)
         digests = [state.digest]
     }
 
@@ -57,7 +64,11 @@ struct Witness {
         return terms[position] == entry.term && contents[position] == entry.contentHash
     }
 
-    func response(to request: RequestID) -> LockResponse? { responses[request] }
+    func answer(to request: RequestID) -> ShardAnswer? { responses[request] }
+
+    func response(to request: RequestID) -> LockResponse? {
+        if case .lock(let response) = responses[request] { response } else { nil }
+    }
 
     func position(of request: RequestID) -> LogIndex? { positions[request] }
 
@@ -80,19 +91,25 @@ struct Witness {
         let id = envelope.request
         let isDuplicate = id.origin != 0 && positions[id] != nil
         if id.origin != 0 && !isDuplicate { positions[id] = entry.index }
-        for (request, response) in effects.responses { note(response, to: request, &violations) }
+        for (request, answer) in effects.answers { note(answer, to: request, &violations) }
+        // A retry is answered again without asking the lock table, whose effects then lack the answer.
+        var locks = effects.locks
+        locks.responses = effects.answers.compactMap { request, answer in
+            if case .lock(let response) = answer { (request, response) } else { nil }
+        }
         return Outcome(
             index: entry.index,
             term: entry.term,
             stamp: state.stamp,
             envelope: envelope,
-            effects: effects,
+            effects: locks,
+            queueEffects: effects.queues,
             isDuplicate: isDuplicate
         )
     }
 
     /// A request has one result, however often it is asked for.
-    private mutating func note(_ response: LockResponse, to request: RequestID, _ violations: inout ViolationLog) {
+    private mutating func note(_ response: ShardAnswer, to request: RequestID, _ violations: inout ViolationLog) {
         guard request.origin != 0 else { return }
         if let first = responses[request] {
             violations.expect(

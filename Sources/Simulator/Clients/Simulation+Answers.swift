@@ -24,6 +24,7 @@ extension Simulation {
             } else if operation.kind == .read {
                 probes.hit(.readAnswered)
             }
+        case .response(.queue): break
         }
     }
 

@@ -104,14 +104,14 @@ extension Simulation {
         return configuration
     }
 
-    static func limits(_ swarm: Swarm, _ options: SimulationOptions) -> LockLimits {
+    static func limits(_ swarm: Swarm, _ options: SimulationOptions) -> ShardLimits {
         var limits = LockLimits()
         limits.waitersPerLock = swarm.waitersPerLock
         limits.holdsPerSession = swarm.holdsPerSession
         #if PLANTED_BUGS
             limits.plantedBug = options.plantedLockBug
         #endif
-        return limits
+        return ShardLimits(locks: limits)
     }
 
     private func routerConfiguration(_ node: SimNode) -> RouterConfiguration {

@@ -13,7 +13,7 @@ extension Simulation {
             case .queued: probes.hit(.waitQueued)
             case .deadlock:
                 probes.hit(.deadlockVictim)
-                if case .abortWait = outcome.envelope.command { probes.hit(.crossShardVictim) }
+                if case .lock(.abortWait) = outcome.envelope.command { probes.hit(.crossShardVictim) }
             case .broken: probes.hit(.lockBroken)
             case .sessionEnded(_, .expired): probes.hit(.sessionExpired)
             case .granted, .released, .sessionOpened, .sessionEnded: break
@@ -23,12 +23,12 @@ extension Simulation {
             if case .lockDelayBegan = timer { probes.hit(.lockDelay) }
         }
         for (request, response) in outcome.effects.responses {
-            count(response, isOwn: request == outcome.envelope.request, outcome.envelope.command)
+            count(response, isOwn: request == outcome.envelope.request, outcome.lock)
         }
-        if case .expireSession = outcome.envelope.command, outcome.effects.events.isEmpty { probes.hit(.expiryRefuted) }
+        if case .expireSession = outcome.lock, outcome.effects.events.isEmpty { probes.hit(.expiryRefuted) }
     }
 
-    private func count(_ response: LockResponse, isOwn: Bool, _ command: LockCommand) {
+    private func count(_ response: LockResponse, isOwn: Bool, _ command: LockCommand?) {
         switch response {
         case .granted(let tokens, let holds):
             if !isOwn { probes.hit(.waitGranted) }

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+import Logging
+import Primitives
+import QueueCore
+import Replica
+import Storage
+import Telemetry
+
+/// Answers whose messages have left the log: their bodies are read from the shard's segments, by a thread of its own
+/// unless the block is at hand. A slow disk then delays those who read old messages and nobody else.
+extension ShardLoop {
+    func completeAnswer(_ read: BodyRead, _ hosted: HostedReplica) {
+        var lookup = BodyLookup(read)
+        if let blocks = lookup.fill(hosted.bodies, &bodyCache) {
+            context.metrics.queues.blockReads.increment(by: blocks.count)
+            load(blocks, lookup, hosted)
+        } else {
+            finish(lookup, hosted.shard)
+        }
+    }
+
+    private func load(_ blocks: [BodyBlockRef], _ lookup: BodyLookup, _ hosted: HostedReplica) {
+        let store = hosted.bodies
+        let shard = hosted.shard
+        context.readInBackground { [self] in
+            do throws(StorageError) {
+                var loaded: [(BodyBlockKey, BodyBlock)] = []
+                for block in blocks { loaded.append((block.key, try store.read(block))) }
+                let found = loaded
+                post(.perform { $0.loaded(found, lookup, shard) })
+            } catch {
+                post(.perform { $0.bodiesAreDamaged(shard, error) })
+            }
+        }
+    }
+
+    private func loaded(_ blocks: [(BodyBlockKey, BodyBlock)], _ lookup: BodyLookup, _ shard: ShardID) {
+        var lookup = lookup
+        for (key, block) in blocks {
+            lookup.take(block)
+            bodyCache.insert(block, key)
+        }
+        finish(lookup, shard)
+        scheduleTurn()
+    }
+
+    private func finish(_ lookup: BodyLookup, _ shard: ShardID) {
+        if let lost = lookup.lost {
+            // Its message was settled, dropped or purged while it was looked for.
+            log.debug("a message has no body any more", metadata: ["shard": "\(shard)", "message": "\(lost)"])
+        }
+        let envelope = ReplyEnvelope(
+            to: lookup.read.to,
+            id: lookup.read.id,
+            reply: .answer(.queue(lookup.read.answer))
+        )
+        deliver(envelope, shard, NodeClock.now())
+    }
+
+    /// The callers ask another replica, which leads from now on and has its own copy of what is lost here.
+    private func bodiesAreDamaged(_ shard: ShardID, _ error: StorageError) {
+        log.critical(
+            "a message cannot be read from the disk",
+            metadata: ["shard": "\(shard.rawValue)", "error": "\(error)"]
+        )
+        step(shard, .bodiesDamaged("a message cannot be read from the disk: \(error)"))
+    }
+}
+
+/// One answer on its way to completeness.
+private struct BodyLookup {
+    var read: BodyRead
+    /// The last message without a body.
+    var lost: MessageID? { read.missing.last.map { MessageID(rawValue: $0.message) } }
+
+    init(_ read: BodyRead) { self.read = read }
+
+    /// Takes what the cache has. Returns the blocks that have to be read first; nil when there are none.
+    mutating func fill(_ store: BodyStore, _ cache: inout BodyCache) -> [BodyBlockRef]? {
+        var wanted: [BodyBlockRef] = []
+        var at = 0
+        while at < read.missing.count {
+            // Messages that follow each other mostly share a block.
+            guard let block = store.block(containing: read.missing[at].message) else {
+                at += 1
+                continue
+            }
+            if let known = cache.find(block.key) {
+                let before = read.missing.count
+                take(known)
+                if read.missing.count == before { at += 1 }
+            } else {
+                if wanted.last != block, !wanted.contains(block) { wanted.append(block) }
+                at += 1
+            }
+        }
+        return wanted.isEmpty ? nil : wanted
+    }
+
+    /// Takes every message that the block has.
+    mutating func take(_ block: BodyBlock) {
+        read.missing.removeAll { missing in
+            guard let body = block.body(of: missing.message) else { return false }
+            read.answer.contents[missing.place] = StoredMessage(bytes: body)
+            return true
+        }
+    }
+}
