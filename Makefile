@@ -8,6 +8,8 @@ SHELL := bash
 
 # Arguments passed on: make run ARGS=--no-stay
 ARGS ?=
+# What `make bench` measures.
+BENCH ?= locks
 # The simulator's seeds: one to replay, or how many to run.
 SEED ?=
 SEEDS ?= 50
@@ -39,10 +41,10 @@ sim: ## Simulated clusters under faults: SEEDS=50, or SEED=7 to replay one (ARGS
 	@swift build -c release --product syncline-sim
 	@.build/release/syncline-sim $(if $(SEED),--seed $(SEED) --trace,--seeds $(SEEDS)) $(ARGS)
 
-bench: ## Latency and throughput of locks on a fresh three-node cluster (ARGS="--clients 64")
+bench: ## Latency and throughput on a fresh three-node cluster: BENCH=locks or queues (ARGS="--seconds 3")
 	@scripts/setup.sh build
 	@swift build -c release --product syncline
-	@scripts/cluster.sh .build/release/syncline bench locks $(foreach port,7700 7710 7720,--endpoint 127.0.0.1:$(port)) $(ARGS)
+	@scripts/cluster.sh .build/release/syncline bench $(BENCH) $(foreach port,7700 7710 7720,--endpoint 127.0.0.1:$(port)) $(ARGS)
 
 cluster: ## Three nodes on this machine until Ctrl-C, with data under data/
 	@scripts/setup.sh build

@@ -11,6 +11,7 @@ package struct AsyncRequests: Sendable {
     private let port: @Sendable (any EventLoop) -> any RequestPort
     private let timeout: Interval
     private let turn = Turn()
+    private let queues = QueueServices()
 
     private final class Turn: Sendable {
         let value = Atomic<Int>(0)
@@ -71,6 +72,50 @@ package struct AsyncRequests: Sendable {
     private final class Call: Sendable {
         struct State: Sendable {
             var handle: RequestHandle?
+            var isCancelled = false
+        }
+
+        let state = Mutex(State())
+    }
+
+    /// The same for a queue operation. A receive whose caller has gone leaves its lines and gives back what arrives.
+    package func perform(_ operation: QueueOperation, until signal: DisconnectSignal? = nil) async -> QueueResult {
+        let loop = nextLoop()
+        let call = PendingQueueCall()
+        let (port, queues, timeout) = (port, queues, timeout)
+        let cancel: @Sendable () -> Void = {
+            loop.execute {
+                let pending = call.state.withLock { state -> NIOLoopBound<QueueCall>? in
+                    state.isCancelled = true
+                    return state.call
+                }
+                if let pending { queues.service(port(loop)).cancel(pending.value) }
+            }
+        }
+        let registration = signal?.register(cancel)
+        defer { if let registration { signal?.unregister(registration) } }
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                loop.execute {
+                    let service = queues.service(port(loop))
+                    let made = service.perform(operation, timeout: timeout) { continuation.resume(returning: $0) }
+                    guard made.isCancellable else { return }
+                    let bound = NIOLoopBound(made, eventLoop: loop)
+                    let isCancelled = call.state.withLock { state in
+                        state.call = bound
+                        return state.isCancelled
+                    }
+                    if isCancelled { service.cancel(made) }
+                }
+            }
+        } onCancel: {
+            cancel()
+        }
+    }
+
+    private final class PendingQueueCall: Sendable {
+        struct State: Sendable {
+            var call: NIOLoopBound<QueueCall>?
             var isCancelled = false
         }
 

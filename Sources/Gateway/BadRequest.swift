@@ -7,6 +7,10 @@ package enum Field: Sendable, Equatable, CaseIterable {
     case limit, permits, value, token, reason
     case prefix, cursor, count
     case shard, target
+    // Queues.
+    case lanes, lease, maxAttempts, deadLetter, maxLength, maxBytes, overflow, dedup
+    case body, bodyBase64, messages, message, key, tenant, delay, at, headers, lock, producer, declare
+    case messageCount, consumer, receipt, receipts, state, side, rate, to, cause, credit, after
 
     /// The RESP option's name, or the placeholder of a positional argument.
     package var option: String {
@@ -34,6 +38,34 @@ package enum Field: Sendable, Equatable, CaseIterable {
         case .count: "COUNT"
         case .shard: "SHARD"
         case .target: "TARGET"
+        case .lanes: "LANES"
+        case .lease: "LEASE"
+        case .maxAttempts: "MAXATTEMPTS"
+        case .deadLetter: "DEADLETTER"
+        case .maxLength: "MAXLEN"
+        case .maxBytes: "MAXBYTES"
+        case .overflow: "OVERFLOW"
+        case .dedup: "DEDUP"
+        case .body, .bodyBase64, .messages: "body"
+        case .message: "id"
+        case .key: "KEY"
+        case .tenant: "TENANT"
+        case .delay: "DELAY"
+        case .at: "AT"
+        case .headers: "HEADER"
+        case .lock: "LOCK"
+        case .producer: "PRODUCER"
+        case .declare: "NODECLARE"
+        case .messageCount: "COUNT"
+        case .consumer: "CONSUMER"
+        case .receipt, .receipts: "receipt"
+        case .state: "STATE"
+        case .side: "side"
+        case .rate: "RATE"
+        case .to: "TO"
+        case .cause: "CAUSE"
+        case .credit: "CREDIT"
+        case .after: "AFTER"
         }
     }
 
@@ -46,6 +78,19 @@ package enum Field: Sendable, Equatable, CaseIterable {
         case .sequence: "sequence"
         case .locks: "locks"
         case .count: "limit"
+        case .lease: "lease_ms"
+        case .maxAttempts: "max_attempts"
+        case .deadLetter: "dead_letter"
+        case .maxLength: "max_length"
+        case .maxBytes: "max_bytes"
+        case .dedup: "dedup_ms"
+        case .bodyBase64: "body_base64"
+        case .messages: "messages"
+        case .delay: "delay_ms"
+        case .at: "at_unix_ms"
+        case .headers: "headers"
+        case .declare: "declare"
+        case .receipts: "receipts"
         default: option.lowercased()
         }
     }

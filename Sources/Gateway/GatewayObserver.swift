@@ -13,6 +13,7 @@ package enum CommandFamily: String, Sendable, CaseIterable {
     case lock
     case semaphore
     case election
+    case queue
     case cluster
 }
 

@@ -236,9 +236,11 @@ struct QueueRecord: HeapRecord {
 
 /// Everything that says whether a message can be delivered, apart from the queues so that a queue's lines can ask.
 struct MessageStore: Sendable {
-    var table = MessageTable()
+    var table: MessageTable
     var extras = Slots<ExtraRecord>()
     var groups = Slots<GroupRecord>()
+
+    init(_ layout: IndexLayout) { table = MessageTable(layout: layout) }
 
     /// The message is ready, not behind another of its key, and belongs in this line.
     func isOffered(_ id: UInt64, _ line: IDLine.Key) -> Bool {

@@ -5,7 +5,21 @@ extension QueueState {
     /// Ends the process when the state contradicts itself. Time proportional to the state: for tests and simulation,
     /// between commands.
     package func checkInvariants() {
-        if let fault = inconsistency() { invariantFailure("queue state: \(fault)") }
+        if let fault = inconsistency() ?? faultyIndex() { invariantFailure("queue state: \(fault)") }
+    }
+
+    /// What is wrong with the index as it lies in memory. A snapshot's is built anew, so that need not be asked.
+    private func faultyIndex() -> String? {
+        if let fault = store.table.fault() { return fault }
+        for slot in 0..<queues.end where queues.contains(slot) {
+            for (tenant, record) in queues[slot].tenants.enumerated() {
+                for (priority, line) in record.lines.enumerated() {
+                    let key = IDLine.Key(queue: slot, tenant: tenant, priority: priority)
+                    if let fault = line.fault(store, key) { return "queue \(slot): \(fault)" }
+                }
+            }
+        }
+        return nil
     }
 
     /// What is wrong with the state; nil when nothing is. Safe on any content, so that snapshots are checked with it.

@@ -117,7 +117,7 @@ extension QueueState {
         }
         if queues[queue].tenants[tenant].mask == 0 { queues[queue].active.append(tenant) }
         queues[queue].tenants[tenant].mask |= 1 << UInt16(priority)
-        queues[queue].tenants[tenant].lines[priority].insert(record.id)
+        queues[queue].tenants[tenant].lines[priority].insert(record.id, store)
     }
 
     private mutating func withdraw(_ record: MessageRecord) {
@@ -392,11 +392,21 @@ extension QueueState {
         return oldest
     }
 
-    /// Bytes reserved for records and lines: what a plain queued message costs.
-    package var indexBytes: Int {
+    /// Bytes reserved for records and lines: what a plain queued message costs. Time proportional to the chunks.
+    package var indexBytes: Int { reservedBytes.all }
+
+    /// What of them is in blocks, which may live outside the heap.
+    package var indexBlockBytes: Int { reservedBytes.inBlocks }
+
+    private var reservedBytes: (all: Int, inBlocks: Int) {
         var bytes = store.table.reservedBytes
         for queue in 0..<queues.end where queues.contains(queue) {
-            for tenant in queues[queue].tenants { for line in tenant.lines { bytes += line.reservedBytes } }
+            for tenant in queues[queue].tenants {
+                for line in tenant.lines {
+                    let more = line.reservedBytes
+                    bytes = (bytes.all + more.all, bytes.inBlocks + more.inBlocks)
+                }
+            }
         }
         return bytes
     }

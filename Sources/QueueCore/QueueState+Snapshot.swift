@@ -23,21 +23,7 @@ extension QueueState {
         writer.table(store.extras) { $0.encode(into: &$1) }
         writer.table(deads) { $0.encode(into: &$1) }
         writer.table(waits) { $0.encode(into: &$1) }
-        writer.varint(UInt64(store.table.count))
-        var last: UInt64 = 0
-        var published: UInt64 = 0
-        store.table.forEach { record in
-            writer.varint(record.id - last)
-            writer.varint(record.published - published)
-            writer.u8(UInt8(truncatingIfNeeded: record.priority << 4) | (record.state?.rawValue ?? 0))
-            writer.u16(record.queue)
-            writer.varint(UInt64(record.tenant))
-            writer.slot(record.extra)
-            if record.extra == noSlot { writer.varint(UInt64(record.plainBytes)) }
-            last = record.id
-            published = record.published
-            return true
-        }
+        store.table.encode(into: &writer)
     }
 
     /// A copy for nothing but `encode`, while this state goes on. It lacks the indexes: they are not in a snapshot, and
@@ -59,13 +45,14 @@ extension QueueState {
     package init(
         decoding reader: inout ByteReader,
         limits: QueueLimits = QueueLimits(),
+        index: IndexLayout = IndexLayout(),
         applied: LogIndex = LogIndex(.max)
     ) throws(DecodingError) {
         let version = try reader.u8()
         guard version == Self.formatVersion else {
             throw .unknownTag(what: "queue snapshot version", value: UInt64(version))
         }
-        self.init(shard: ShardID(try reader.u16()), limits: limits)
+        self.init(shard: ShardID(try reader.u16()), limits: limits, index: index)
         digest = try reader.u64()
         stamp = try reader.varint()
         term = Term(try reader.varint())
@@ -89,44 +76,13 @@ extension QueueState {
                 throw .invalidValue(what: "queue snapshot: settings")
             }
         }
-        try readMessages(&reader)
+        store.table = try MessageTable(decoding: &reader, layout: index, stamp: stamp)
         guard store.table.lastID >> 12 <= applied.rawValue else {
             throw .invalidValue(what: "queue snapshot: a message of a later entry")
         }
         if let fault = faultyReference() { throw .invalidValue(what: "queue snapshot: \(fault)") }
         guard rebuild() else { throw .invalidValue(what: "queue snapshot: a name stands twice") }
         if let fault = inconsistency() { throw .invalidValue(what: "queue snapshot: \(fault)") }
-    }
-
-    private mutating func readMessages(_ reader: inout ByteReader) throws(DecodingError) {
-        let total = try reader.varint()
-        var last: UInt64 = 0
-        var published: UInt64 = 0
-        for _ in 0..<total {
-            let (id, idOverflow) = last.addingReportingOverflow(try reader.varint())
-            let (stamp, stampOverflow) = published.addingReportingOverflow(try reader.varint())
-            let meta = try reader.u8()
-            let queue = try reader.u16()
-            let tenant = try reader.count(limit: Int(UInt16.max), "tenant")
-            let extra = try reader.slot()
-            let bytes = extra == noSlot ? try reader.count(limit: Int(UInt32.max), "bytes") : 0
-            guard !idOverflow, !stampOverflow, id > last, stamp <= self.stamp,
-                let state = MessageState(rawValue: meta & 15)
-            else { throw .invalidValue(what: "queue snapshot: message") }
-            var record = MessageRecord(
-                id: id,
-                published: stamp,
-                priority: meta >> 4,
-                bytes: UInt32(truncatingIfNeeded: bytes),
-                queue: queue,
-                tenant: UInt16(truncatingIfNeeded: tenant)
-            )
-            if extra != noSlot { record.extra = extra }
-            record.state = state
-            store.table.append(record)
-            last = id
-            published = stamp
-        }
     }
 
     /// Builds what follows from the records. False when a name or key stands twice.
@@ -175,7 +131,7 @@ extension QueueState {
             while queues[line.queue].tenants[line.tenant].lines.count <= line.priority {
                 queues[line.queue].tenants[line.tenant].lines.append(IDLine())
             }
-            queues[line.queue].tenants[line.tenant].lines[line.priority].insert(record.id)
+            queues[line.queue].tenants[line.tenant].lines[line.priority].insert(record.id, store)
             queues[line.queue].tenants[line.tenant].mask |= 1 << UInt16(line.priority)
         }
         guard record.extra != noSlot else { return }

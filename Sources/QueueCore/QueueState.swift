@@ -3,9 +3,9 @@ package import Primitives
 
 /// The queues, messages and deliveries of one shard: a deterministic state machine fed by its log (DESIGN §6).
 ///
-/// **Bodies** are not here. A publish stands whole in the log, a message's id says where, and the state keeps 24 bytes
-/// about it in a table ordered by id (`MessageTable`). `QueueEffects.deadBodies` says which bodies nobody will ask for
-/// again, `forEachLiveBody` which are still needed.
+/// **Bodies** are not here. A publish stands whole in the log, a message's id says where, and the state keeps at most
+/// 24 bytes about it in a table ordered by id (`MessageTable`). `QueueEffects.deadBodies` says which bodies nobody will
+/// ask for again, `forEachLiveBody` which are still needed.
 ///
 /// **Order.** A queue shares itself out among its tenants by deficit round robin over bytes (Shreedhar and Varghese,
 /// SIGCOMM'95); a tenant's messages go by priority, and within a priority by id. What comes back takes its old place.
@@ -27,7 +27,7 @@ package struct QueueState: Sendable {
     package let limits: QueueLimits
     package let shard: ShardID
 
-    var store = MessageStore()
+    var store: MessageStore
     var queues = Slots<QueueRecord>()
     var queueIndex = LookupTable<Name, Slot>()
     var queueNames = OrderedMap<Name, Slot>()
@@ -61,9 +61,10 @@ package struct QueueState: Sendable {
     /// What the timekeeper was told last. A leader's memory only, no part of the replicated state.
     private var announced: UInt64?
 
-    package init(shard: ShardID, limits: QueueLimits = QueueLimits()) {
+    package init(shard: ShardID, limits: QueueLimits = QueueLimits(), index: IndexLayout = IndexLayout()) {
         self.shard = shard
         self.limits = limits
+        store = MessageStore(index)
     }
 
     package var queueCount: Int { queueNames.count }

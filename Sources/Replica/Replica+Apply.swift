@@ -76,7 +76,8 @@ extension Replica {
                 let restored = try ShardState(
                     decoding: bytes,
                     shard: configuration.shard,
-                    limits: configuration.limits
+                    limits: configuration.limits,
+                    index: configuration.index
                 )
                 guard restored.applied == metadata.index else { throw .invalidValue(what: "snapshot position") }
                 state = restored

@@ -58,9 +58,18 @@ package struct Replica: Sendable {
     ) throws(DecodingError) {
         self.configuration = configuration
         if let snapshot {
-            state = try ShardState(decoding: snapshot, shard: configuration.shard, limits: configuration.limits)
+            state = try ShardState(
+                decoding: snapshot,
+                shard: configuration.shard,
+                limits: configuration.limits,
+                index: configuration.index
+            )
         } else {
-            state = ShardState(shard: configuration.shard, limits: configuration.limits)
+            state = ShardState(
+                shard: configuration.shard,
+                limits: configuration.limits,
+                index: configuration.index
+            )
         }
         messagesAtSnapshot = state.queues.messageCount
         do {

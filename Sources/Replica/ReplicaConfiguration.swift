@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 package import PlacementCore
 package import Primitives
+package import QueueCore
 package import RaftCore
 
 package struct ReplicaConfiguration: Sendable {
     package var shard: ShardID
     package var raft: RaftConfiguration
     package var limits: ShardLimits
+    /// Where the index of queued messages keeps its cold part. Nothing that is replicated depends on it.
+    package var index = IndexLayout()
     /// A snapshot is due when the log since the last is larger than this many bytes, and than half of that snapshot:
     /// writing it again and again must not cost more than the log itself.
     package var snapshotLogBytes = 16 << 20

@@ -17,9 +17,9 @@ package struct ShardState: Sendable {
     package private(set) var applied: LogIndex = .zero
     private var history: UInt64 = 0
 
-    package init(shard: ShardID, limits: ShardLimits) {
+    package init(shard: ShardID, limits: ShardLimits, index: IndexLayout = IndexLayout()) {
         locks = LockState(limits: limits.locks)
-        queues = QueueState(shard: shard, limits: limits.queues)
+        queues = QueueState(shard: shard, limits: limits.queues, index: index)
     }
 
     /// A hash of everything applied so far; equal on all replicas at the same index.
@@ -123,7 +123,12 @@ extension ShardState {
         return writer.bytes
     }
 
-    package init(decoding bytes: [UInt8], shard: ShardID, limits: ShardLimits) throws(DecodingError) {
+    package init(
+        decoding bytes: [UInt8],
+        shard: ShardID,
+        limits: ShardLimits,
+        index: IndexLayout = IndexLayout()
+    ) throws(DecodingError) {
         var reader = ByteReader(bytes)
         let version = try reader.u8()
         guard version == Self.version else { throw .unknownTag(what: "snapshot version", value: UInt64(version)) }
@@ -132,7 +137,7 @@ extension ShardState {
         history = try reader.u64()
         requests = try RequestTable(decoding: &reader)
         locks = try LockState(decoding: &reader, limits: limits.locks)
-        queues = try QueueState(decoding: &reader, limits: limits.queues, applied: applied)
+        queues = try QueueState(decoding: &reader, limits: limits.queues, index: index, applied: applied)
         guard queues.shard == shard else { throw .invalidValue(what: "shard") }
         placement = try reader.bool() ? try PlacementTable(decoding: &reader) : nil
         try reader.expectEnd()

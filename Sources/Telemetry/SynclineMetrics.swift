@@ -205,12 +205,13 @@ package struct GatewayMetrics: Sendable {
     package let requestTime: Histogram
 
     package static let commandFamilies = [
-        "connection", "session", "lock", "semaphore", "election", "server",
+        "connection", "session", "lock", "semaphore", "election", "queue", "cluster", "server",
     ]
-    package static let httpRoutes = ["sessions", "locks", "cluster", "health", "metrics"]
+    package static let httpRoutes = ["sessions", "locks", "queues", "cluster", "health", "metrics"]
     package static let errorCodes = [
-        "BUSY", "DEADLOCK", "ERR", "LIMIT", "NOAUTH", "NOPROTO", "NOSESSION", "NOTHELD", "REENTRY", "TOOLARGE",
-        "UNAVAILABLE", "UNKNOWN", "WRONGTYPE",
+        "BUSY", "DEADLOCK", "ERR", "EXISTS", "FENCED", "FULL", "LIMIT", "NOAUTH", "NOCONSUMER", "NOCREDIT", "NOPROTO",
+        "NOQUEUE", "NOSESSION", "NOTHELD", "PAUSED", "REENTRY", "STALE", "TOOLARGE", "UNAVAILABLE", "UNKNOWN",
+        "WRONGTYPE",
     ]
 
     package init(_ registry: MetricsRegistry) {

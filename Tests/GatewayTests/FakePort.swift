@@ -48,7 +48,7 @@ final class FakePort: RequestPort {
         return handle
     }
 
-    var shardCount: Int { 16 }
+    var shardCount = 16
 
     func complete(_ index: Int, _ response: Response) {
         guard let completion = submitted[index].completion else { return }

@@ -36,7 +36,8 @@ extension HTTPTests {
                 administration: FakeAdministration(),
                 observer: SilentObserver(),
                 metrics: { "" },
-                longRequests: long
+                longRequests: long,
+                largeBodies: LargeBodies(limit: 0)
             ),
             namespace: "default",
             names: [],

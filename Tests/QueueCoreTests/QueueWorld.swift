@@ -10,12 +10,16 @@ struct QueueWorld {
     var index: UInt64 = 0
     var term = Term(1)
     var stamp: UInt64 = 100_000
+    let layout: IndexLayout
     var checksSnapshots = true
     var checksInvariants = true
     /// Bodies reported dead so far, each once.
     var deadBodies: [BodyRange] = []
 
-    init(limits: QueueLimits = QueueLimits()) { state = QueueState(shard: ShardID(7), limits: limits) }
+    init(limits: QueueLimits = QueueLimits(), index: IndexLayout = IndexLayout()) {
+        layout = index
+        state = QueueState(shard: ShardID(7), limits: limits, index: index)
+    }
 
     static func request(_ number: UInt64) -> RequestID { RequestID(origin: 1, number: number) }
 
@@ -67,7 +71,7 @@ struct QueueWorld {
         invariant(fromCopy.bytes == bytes, "a copy made for encoding lacks something")
         var reader = ByteReader(bytes)
         do {
-            let copy = try QueueState(decoding: &reader, limits: state.limits)
+            let copy = try QueueState(decoding: &reader, limits: state.limits, index: layout)
             var writer = ByteWriter()
             copy.encode(into: &writer)
             invariant(reader.isAtEnd && writer.bytes == bytes, "a snapshot changes on its way")
@@ -80,7 +84,7 @@ struct QueueWorld {
     mutating func restart() {
         let bytes = encoded()
         var reader = ByteReader(bytes)
-        if let copy = try? QueueState(decoding: &reader, limits: state.limits) { state = copy }
+        if let copy = try? QueueState(decoding: &reader, limits: state.limits, index: layout) { state = copy }
     }
 }
 

@@ -205,6 +205,8 @@ enum UncheckedAllowance {
         // State that a lock or an event loop guards.
         "Sources/Node/Loop/NodeContext.swift", "Sources/Node/Loop/ShardLoop.swift",
         "Sources/Storage/Monitor.swift",
+        // Bytes outside the heap that are written once, before anybody else knows of them.
+        "Sources/Primitives/ColdBlock.swift", "Sources/Storage/ColdArena.swift",
         // What a signal handler may touch.
         "Sources/SynclineCommands/Support/Signals.swift", "Sources/syncline-sim/CrashNote.swift",
     ]

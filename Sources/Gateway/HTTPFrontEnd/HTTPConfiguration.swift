@@ -8,6 +8,12 @@ package struct HTTPConfiguration: Sendable {
     package var port: Int
     /// Bytes of a request's body.
     package var bodyBytes: Int
+    /// The same where the body is a list of receipts: as many as one command may name.
+    package var receiptsBodyBytes: Int
+    /// The same where the body is a message or many: the largest publish with all its bodies in base 64.
+    package var messagesBodyBytes: Int
+    /// Bytes of such bodies above the ordinary size, over all connections.
+    package var largeBodyBytes: Int
     /// Bytes of all header fields together, and of one.
     package var headerBytes: Int
     package var headerCount: Int
@@ -30,6 +36,9 @@ package struct HTTPConfiguration: Sendable {
         host: String = "127.0.0.1",
         port: Int = 7701,
         bodyBytes: Int = 64 << 10,
+        receiptsBodyBytes: Int = 256 << 10,
+        messagesBodyBytes: Int = 12 << 20,
+        largeBodyBytes: Int = 128 << 20,
         headerBytes: Int = 16 << 10,
         headerCount: Int = 100,
         maximumConnections: Int = 2_000,
@@ -42,6 +51,9 @@ package struct HTTPConfiguration: Sendable {
         self.host = host
         self.port = port
         self.bodyBytes = bodyBytes
+        self.receiptsBodyBytes = receiptsBodyBytes
+        self.messagesBodyBytes = messagesBodyBytes
+        self.largeBodyBytes = largeBodyBytes
         self.headerBytes = headerBytes
         self.headerCount = headerCount
         self.maximumConnections = maximumConnections

@@ -29,7 +29,8 @@ package struct HTTPGateway: Sendable {
             administration: administration,
             observer: observer,
             metrics: metrics,
-            longRequests: LongRequests(limit: configuration.maximumLongRequests)
+            longRequests: LongRequests(limit: configuration.maximumLongRequests),
+            largeBodies: LargeBodies(limit: max(configuration.largeBodyBytes, configuration.messagesBodyBytes))
         )
         self.logger = logger
     }
@@ -108,7 +109,10 @@ struct HTTPGatewayResponder: HTTPResponder {
             case .problem(let problem): throw problem
             case .route(let route, let parameters):
                 family = route.family
-                let body = try await body(of: request)
+                // Held until the answer is ready: until then the body, or what became of it, is in memory.
+                let allowance = try allowance(for: request, route)
+                defer { withExtendedLifetime(allowance) {} }
+                let body = try await body(of: request, route)
                 let answer = try await table.run(
                     route,
                     parameters: parameters,
@@ -135,25 +139,34 @@ struct HTTPGatewayResponder: HTTPResponder {
             ?? "/"
     }
 
-    /// The body as JSON; an absent one is an empty object.
-    private func body(of request: Request) async throws(Problem) -> JSONValue {
-        let limit = services.configuration.bodyBytes
-        var tooLarge = Problem(413, "too_large", "Too large", "a body may have \(limit) bytes")
-        tooLarge.closesConnection = true
-        if let length = request.headers[.contentLength], (Int(length) ?? .max) > limit { throw tooLarge }
+    /// What of `largeBodies` the request needs: nothing for a body of ordinary size.
+    private func allowance(for request: Request, _ route: HTTPRoute) throws(Problem) -> Allowance.Part? {
+        let limit = route.size.limit(services.configuration)
+        let length = request.headers[.contentLength].map { Int($0) ?? .max }
+        if let length, length > limit { throw .tooLarge(limit) }
+        // A body in chunks does not say how long it is.
+        let isInChunks = length == nil && request.headers[.transferEncoding] != nil
+        let bytes = length ?? (isInChunks ? limit : 0)
+        return bytes > services.configuration.bodyBytes ? try services.largeBodies.take(bytes) : nil
+    }
+
+    /// The body; an absent one is an empty JSON object.
+    private func body(of request: Request, _ route: HTTPRoute) async throws(Problem) -> HTTPBody {
+        let limit = route.size.limit(services.configuration)
         let buffer: ByteBuffer
         do {
             buffer = try await request.body.collect(upTo: limit)
         } catch is NIOTooManyBytesError {
-            throw tooLarge
+            throw .tooLarge(limit)
         } catch {
             var problem = Problem(400, "bad_request", "Bad request", "the body did not arrive whole")
             problem.closesConnection = true
             throw problem
         }
-        guard buffer.readableBytes > 0 else { return .object([]) }
+        if !route.raw.isEmpty, !HTTPBody.isJSON(contentType: request.headers[.contentType]) { return .raw(buffer) }
+        guard buffer.readableBytes > 0 else { return .json(.object([])) }
         do throws(JSONError) {
-            return try JSONParser.parse(buffer)
+            return .json(try JSONParser.parse(buffer))
         } catch {
             throw Problem(.malformedJSON("\(error.reason) (at byte \(error.offset))"))
         }

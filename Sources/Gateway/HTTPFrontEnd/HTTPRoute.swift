@@ -7,6 +7,7 @@ enum HTTPMethod: String, Sendable, CaseIterable {
     case get = "GET"
     case post = "POST"
     case put = "PUT"
+    case patch = "PATCH"
     case delete = "DELETE"
 }
 
@@ -24,6 +25,8 @@ struct HTTPCall: Sendable {
     var parameters: [String]
     var body: JSONFields
     var query: JSONFields
+    /// The body where the route takes a raw one and one was sent; `query` then has what would stand in the JSON.
+    var raw: ByteBuffer?
     var services: HTTPServices
 
     /// The first path parameter.
@@ -39,6 +42,7 @@ struct HTTPServices: Sendable {
     var observer: any GatewayObserver
     var metrics: @Sendable () -> String
     var longRequests: LongRequests
+    var largeBodies: LargeBodies
 }
 
 /// One row of the route table.
@@ -50,6 +54,11 @@ struct HTTPRoute: Sendable {
             build: @Sendable (HTTPCall) throws(BadRequest) -> Request,
             present: @Sendable (LockResponse, Request) -> HTTPAnswer?
         )
+        /// The same for a queue, of which a request may have many parts.
+        case queue(
+            build: @Sendable (HTTPCall) throws(BadRequest) -> QueueOperation,
+            present: @Sendable (QueueResult, HTTPCall) throws(Problem) -> HTTPAnswer?
+        )
         case local(@Sendable (HTTPCall) async throws(Problem) -> HTTPAnswer)
     }
 
@@ -59,6 +68,9 @@ struct HTTPRoute: Sendable {
     var family: CommandFamily
     var body: [Field]
     var query: [Field]
+    /// Query parameters beside a raw body; empty where only JSON is taken.
+    var raw: [Field]
+    var size: HTTPBody.Size
     var action: Action
     private var segments: [Segment]
 
@@ -73,6 +85,8 @@ struct HTTPRoute: Sendable {
         _ family: CommandFamily,
         body: [Field] = [],
         query: [Field] = [],
+        raw: [Field] = [],
+        size: HTTPBody.Size = .ordinary,
         _ action: Action
     ) {
         self.method = method
@@ -80,6 +94,8 @@ struct HTTPRoute: Sendable {
         self.family = family
         self.body = body
         self.query = query
+        self.raw = raw
+        self.size = size
         self.action = action
         segments = path.split(separator: "/").map { $0.hasPrefix("{") ? .parameter : .literal(String($0)) }
     }
@@ -95,6 +111,16 @@ struct HTTPRoute: Sendable {
             }
         }
         return parameters
+    }
+}
+
+extension Field {
+    /// Whether a query parameter is taken as it stands; numbers, truth values and objects are read as JSON.
+    var isTextInQuery: Bool {
+        switch self {
+        case .cursor, .count, .token, .priority, .ttl, .delay, .at, .declare, .headers, .lock, .producer: false
+        default: true
+        }
     }
 }
 

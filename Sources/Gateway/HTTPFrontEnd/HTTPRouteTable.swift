@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import LockCore
+import QueueCore
 import Replica
 
 /// Finds and runs the route of a request.
 struct HTTPRouteTable: Sendable {
-    static let routes = LockRoutes.all + NodeRoutes.all
+    static let routes = LockRoutes.all + QueueRoutes.all + NodeRoutes.all
 
     let services: HTTPServices
 
@@ -44,9 +45,8 @@ struct HTTPRouteTable: Sendable {
         return .problem(problem)
     }
 
-    /// Query parameters as fields; those that are numbers by nature are read as such.
+    /// Query parameters as fields; those that are no texts by nature are read as JSON.
     static func query(_ text: String, allowed: [Field]) throws(BadRequest) -> JSONFields {
-        let numeric: [Field] = [.cursor, .count, .token]
         var members: [JSONValue.Member] = []
         for pair in text.split(separator: "&", maxSplits: 32) {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
@@ -56,30 +56,28 @@ struct HTTPRouteTable: Sendable {
             guard !members.contains(where: { $0.name == name }) else {
                 throw .wrongType(String(name.prefix(64)), expected: "given once")
             }
-            let isNumber = numeric.contains { $0.json == name && allowed.contains($0) }
-            members.append(
-                .init(name, isNumber ? Int64(value).map(JSONValue.integer) ?? .string(value) : .string(value))
-            )
+            let isText = allowed.first { $0.json == name }?.isTextInQuery ?? true
+            members.append(.init(name, isText ? .string(value) : Self.json(value)))
         }
         return try JSONFields(.object(members), allowed: allowed)
+    }
+
+    /// What is no JSON stays a text, so that the complaint about its type names the field.
+    private static func json(_ text: String) -> JSONValue {
+        do throws(JSONError) { return try JSONParser.parse(text) } catch { return .string(text) }
     }
 
     /// Runs a route. `signal` is asked for only when the request may wait for others.
     func run(
         _ route: HTTPRoute,
         parameters: [String],
-        body: JSONValue,
+        body: HTTPBody,
         query: String,
         signal: @Sendable () async -> DisconnectSignal?
     ) async throws(Problem) -> HTTPAnswer {
         let call: HTTPCall
         do throws(BadRequest) {
-            call = HTTPCall(
-                parameters: parameters,
-                body: try JSONFields(body, allowed: route.body),
-                query: try Self.query(query, allowed: route.query),
-                services: services
-            )
+            call = try self.call(route, parameters, body, query)
         } catch {
             throw Problem(error)
         }
@@ -101,6 +99,60 @@ struct HTTPRouteTable: Sendable {
                 throw .notFound("there is no such \(route.family.rawValue)")
             }
             return shown
+        case .queue(let build, let present):
+            let operation: QueueOperation
+            do throws(BadRequest) { operation = try build(call) } catch { throw Problem(error) }
+            let result = try await perform(operation, signal)
+            if case .failed(let response) = result { throw Problem(response) ?? .unanswered }
+            guard let shown = try present(result, call) else { throw .unanswered }
+            return shown
         }
+    }
+
+    private func call(
+        _ route: HTTPRoute,
+        _ parameters: [String],
+        _ body: HTTPBody,
+        _ query: String
+    ) throws(BadRequest) -> HTTPCall {
+        switch body {
+        case .json(let value):
+            HTTPCall(
+                parameters: parameters,
+                body: try JSONFields(value, allowed: route.body),
+                query: try Self.query(query, allowed: route.query),
+                raw: nil,
+                services: services
+            )
+        case .raw(let bytes):
+            HTTPCall(
+                parameters: parameters,
+                body: try JSONFields(.object([]), allowed: []),
+                query: try Self.query(query, allowed: route.raw),
+                raw: bytes,
+                services: services
+            )
+        }
+    }
+
+    private func perform(
+        _ operation: QueueOperation,
+        _ signal: @Sendable () async -> DisconnectSignal?
+    ) async throws(Problem) -> QueueResult {
+        guard case .receive(let receive) = operation, receive.waitMilliseconds > 0 else {
+            return await services.requests.perform(operation)
+        }
+        let place = try services.longRequests.take()
+        let signal = await signal()
+        let result = await services.requests.perform(operation, until: signal)
+        withExtendedLifetime(place) {}
+        // The client went while the messages were on their way: nobody will settle them.
+        if signal?.isFired == true, case .received(let messages) = result, !messages.isEmpty {
+            let receipts = messages.map(\.delivery.receipt)
+            let settle = Settle(queue: receive.queue, receipts: receipts, settlement: .giveBack(delayMilliseconds: 0))
+            _ = await services.requests.perform(.settle(settle))
+            return .failed(.queue(QueueAnswer(.refused(.cancelled))))
+        }
+        return result
     }
 }

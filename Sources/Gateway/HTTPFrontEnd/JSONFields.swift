@@ -20,7 +20,7 @@ struct JSONFields {
     }
 
     /// `null` counts as absent.
-    private func value(_ field: Field) -> JSONValue? {
+    func value(_ field: Field) -> JSONValue? {
         let value = members.first { $0.name == field.json }?.value
         return value == .null ? nil : value
     }

@@ -86,22 +86,36 @@ package enum JSONValue: Sendable, Equatable {
     }
 
     private static func write(_ text: String, into buffer: inout ByteBuffer) {
+        var text = text
         buffer.writeStaticString("\"")
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""): buffer.writeStaticString("\\\"")
-            case UInt8(ascii: "\\"): buffer.writeStaticString("\\\\")
-            case 0x0a: buffer.writeStaticString("\\n")
-            case 0x0d: buffer.writeStaticString("\\r")
-            case 0x09: buffer.writeStaticString("\\t")
-            case 0..<0x20:
-                buffer.writeStaticString("\\u00")
-                let digits = Array("0123456789abcdef".utf8)
-                buffer.writeInteger(digits[Int(byte >> 4)])
-                buffer.writeInteger(digits[Int(byte & 15)])
-            default: buffer.writeInteger(byte)
+        text.withUTF8 { bytes in
+            // Message bodies make strings of megabytes, so what needs no escape is written in one piece.
+            var written = 0
+            for (index, byte) in bytes.enumerated() where byte < 0x20 || byte == 0x22 || byte == 0x5c {
+                buffer.writeBytes(bytes[written..<index])
+                written = index + 1
+                escape(byte, into: &buffer)
             }
+            buffer.writeBytes(bytes[written...])
         }
         buffer.writeStaticString("\"")
+    }
+
+    private static func escape(_ byte: UInt8, into buffer: inout ByteBuffer) {
+        switch byte {
+        case 0x22: buffer.writeStaticString("\\\"")
+        case 0x5c: buffer.writeStaticString("\\\\")
+        case 0x0a: buffer.writeStaticString("\\n")
+        case 0x0d: buffer.writeStaticString("\\r")
+        case 0x09: buffer.writeStaticString("\\t")
+        default:
+            buffer.writeStaticString("\\u00")
+            buffer.writeInteger(Hexadecimal.digits[Int(byte >> 4)])
+            buffer.writeInteger(Hexadecimal.digits[Int(byte & 15)])
+        }
+    }
+
+    private enum Hexadecimal {
+        static let digits = Array("0123456789abcdef".utf8)
     }
 }

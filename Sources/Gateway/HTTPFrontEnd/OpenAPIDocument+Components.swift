@@ -12,7 +12,8 @@ extension OpenAPIDocument {
           "cursor": {"name": "cursor", "in": "query", "schema": {"type": "integer", "minimum": 0, "default": 0},
             "description": "From the page before; 0 at the start and after the last page."},
           "limit": {"name": "limit", "in": "query",
-            "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}}}
+            "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}},
+          \(queueParameters)}
         """
 
     static let responses = """
@@ -20,7 +21,8 @@ extension OpenAPIDocument {
           "Problem": {"description": "An error.", "content": {"application/problem+json": {"schema":
             \(ref("Problem"))}}},
           "NotAcquired": {"description": "Not had in time (held, with its holders), or waiting would never end \
-        (deadlock, with the cycle).", "content": {"application/problem+json": {"schema": \(ref("Problem"))}}}}
+        (deadlock, with the cycle).", "content": {"application/problem+json": {"schema": \(ref("Problem"))}}},
+          \(queueResponses)}
         """
 
     static let schemas = """
@@ -118,11 +120,16 @@ extension OpenAPIDocument {
           "Problem": {"type": "object", "required": ["type", "title", "status", "detail", "code", "outcome"],
             "properties": {"type": {"type": "string", "format": "uri"}, "title": {"type": "string"},
               "status": {"type": "integer"}, "detail": {"type": "string"}, "code": {"type": "string"},
-              "outcome": {"type": "string", "enum": ["not_done", "unknown"]},
+              "outcome": {"type": "string", "enum": ["not_done", "partly_done", "unknown"]},
               "holders": {"type": "array", "items": \(ref("Holder"))},
               "cycle": {"type": "array", "items": {"type": "object", "properties": {
                 "session": {"type": "string"}, "label": {"type": "string"}, "waits_for": {"type": "string"},
-                "mode": \(ref("Mode"))}}}}}
+                "mode": \(ref("Mode"))}}},
+              "settings": \(ref("QueueSettings")), "settled": {"type": "integer"},
+              "results": \(ref("SettleResults"))}},
+          \(queueSchemas),
+          \(publishSchemas),
+          \(deliverySchemas)
         }
         """
 }

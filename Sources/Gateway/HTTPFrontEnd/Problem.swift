@@ -2,6 +2,7 @@
 import LockCore
 import NIOCore
 import Primitives
+import QueueCore
 import Replica
 
 /// An HTTP error as an RFC 9457 problem document with a stable `code`.
@@ -10,7 +11,7 @@ struct Problem: Error, Equatable, Sendable {
     var code: String
     var title: String
     var detail: String
-    /// What became of the request: `not_done` or `unknown`.
+    /// What became of the request: `not_done`, `partly_done` or `unknown`.
     var outcome = "not_done"
     var members: [JSONValue.Member] = []
     /// Methods to name in `Allow` (405).
@@ -43,15 +44,26 @@ struct Problem: Error, Equatable, Sendable {
             return
         }
         guard let refusal = RefusalText(response) else { return nil }
-        let (status, title) = Self.statuses[refusal.code] ?? (409, "Refused")
-        self.init(status, refusal.code, title, refusal.detail)
+        self.init(refusal)
         switch response {
         case .lock(.refused(.deadlock(let cycle))):
             members = [JSONValue.Member("cycle", .array(cycle.map(JSONViews.edge)))]
+        case .queue(let answer):
+            if case .refused(.exists(let settings)) = answer.response {
+                members = [JSONValue.Member("settings", JSONViews.settings(settings))]
+            }
         case .unavailable(.unknown, _): outcome = "unknown"
         case .unavailable, .busy: retryAfterSeconds = 1
         default: break
         }
+    }
+
+    init(refused refusal: QueueError) { self.init(RefusalText(refusal)) }
+
+    private init(_ text: RefusalText) {
+        let (status, title) = Self.statuses[text.code] ?? (409, "Refused")
+        self.init(status, text.code, title, text.detail)
+        if code == "busy" { retryAfterSeconds = 1 }
     }
 
     private static let statuses: [String: (Int, String)] = [
@@ -59,12 +71,30 @@ struct Problem: Error, Equatable, Sendable {
         "not_held": (409, "Not held"), "reentry": (409, "Asked for twice"), "deadlock": (409, "Deadlock"),
         "limit": (429, "Limit reached"), "wrong_kind": (409, "Another kind of object"), "invalid": (400, "Bad request"),
         "cancelled": (409, "Cancelled"), "session_ended": (410, "Session ended"), "stale_seq": (409, "Stale sequence"),
+        "no_queue": (404, "No such queue"), "exists": (409, "Queue exists"), "too_large": (413, "Too large"),
+        "full": (409, "Queue full"), "paused": (409, "Paused"), "fenced": (409, "Fenced"),
+        "no_consumer": (404, "No such consumer"), "consumer_exists": (409, "Consumer exists"),
+        "no_credit": (429, "No credit"), "ended": (410, "Ended"),
         "unavailable": (503, "Unavailable"), "unknown": (504, "Outcome unknown"), "busy": (503, "Busy"),
     ]
 
     func retrying(afterSeconds seconds: Int) -> Problem {
         var problem = self
         problem.retryAfterSeconds = seconds
+        return problem
+    }
+
+    /// An answer that does not fit its question: the request may have been carried out.
+    static var unanswered: Problem {
+        var problem = Problem(504, "unknown", "Outcome unknown", "the answer does not fit the request")
+        problem.outcome = "unknown"
+        return problem
+    }
+
+    /// The rest of the body is not read, so the connection closes.
+    static func tooLarge(_ limit: Int) -> Problem {
+        var problem = Problem(413, "too_large", "Too large", "a body may have \(limit) bytes")
+        problem.closesConnection = true
         return problem
     }
 

@@ -111,7 +111,7 @@ struct CommandOptions {
         case .token: token = try Argument.number(bytes, field)
         case .cursor: cursor = try Argument.number(bytes, field)
         case .count: count = try Argument.number(bytes, field)
-        case .name, .locks, .shard, .target: break
+        default: break
         }
     }
 }

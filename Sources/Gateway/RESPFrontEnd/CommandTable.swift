@@ -8,6 +8,13 @@ enum CommandID: UInt8, Sendable, CaseIterable {
     case lockWatch, lockUnwatch
     case semaphoreAcquire, semaphoreRelease
     case electionCampaign, electionLeader, electionResign
+    // Queue commands are the last, so that one comparison tells them.
+    case queueDeclare, queueUpdate, queueDelete, queuePurge, queuePause, queueResume, queueStats, queueList
+    case queuePublish, queuePublishMany, queueReceive, queueSubscribe, queueUnsubscribe
+    case queueAck, queueNack, queueReturn, queueReject, queueExtend, queuePeek, queueGet, queueCancel
+    case queueRedrive, queueRedriveCancel, queueConsumer
+
+    var isQueue: Bool { rawValue >= CommandID.queueDeclare.rawValue }
 }
 
 /// One row of the command table: what dispatch, `COMMAND` and error texts know about a command.
@@ -58,7 +65,7 @@ struct CommandTable: Sendable {
     private let index: CommandIndex
 
     private init() {
-        let rows = Self.connection + Self.sessions + Self.locks + Self.others
+        let rows = Self.connection + Self.sessions + Self.locks + Self.others + Self.queues
         commands = rows.sorted { $0.id.rawValue < $1.id.rawValue }
         index = CommandIndex(commands.map(\.name))
     }

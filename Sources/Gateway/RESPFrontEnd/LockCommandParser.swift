@@ -1,46 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import LockCore
 import Primitives
-import QueueCore
 import RESP
 import Replica
-
-/// Requests that may be in flight together: only of one namespace and one kind, since only those are certain to take
-/// effect in the order they were sent.
-struct Lane: Equatable {
-    enum Kind {
-        case change
-        case read
-        case renewal
-    }
-
-    var kind: Kind
-    var namespace: Name
-    /// It may wait for others, so nothing after it may start before it is answered.
-    var mayWait: Bool
-
-    init(_ request: Request) {
-        namespace = request.placementKey ?? ""
-        switch request {
-        case .command(let command):
-            kind = .change
-            switch command {
-            case .acquire(let acquire): mayWait = acquire.wait != .none
-            case .convert(let convert): mayWait = convert.wait != .none
-            default: mayWait = false
-            }
-        case .queue(let command):
-            kind = .change
-            mayWait = command.mayWait
-        case .query, .queueQuery:
-            kind = .read
-            mayWait = false
-        case .renew, .renewConsumer:
-            kind = .renewal
-            mayWait = false
-        }
-    }
-}
 
 /// Builds requests from the arguments of the commands that go to the cluster.
 enum LockCommandParser {

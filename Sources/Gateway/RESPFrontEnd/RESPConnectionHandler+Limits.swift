@@ -34,7 +34,7 @@ extension RESPConnectionHandler {
         }
         entry?.description.withLock {
             $0.lastActivity = lastActivity
-            $0.watches = watches.count
+            $0.watches = watches.count + subscriptions.count
             $0.lastCommand = lastCommand
         }
     }
@@ -64,7 +64,8 @@ extension RESPConnectionHandler {
             self.partialSince = nil
             return close(afterError: "ERR Protocol error: the command did not arrive whole in time")
         }
-        if let idle = configuration.idleTimeout, queue.isEmpty, watches.isEmpty, now - lastActivity >= idle {
+        let isIdle = queue.isEmpty && watches.isEmpty && subscriptions.isEmpty
+        if let idle = configuration.idleTimeout, isIdle, now - lastActivity >= idle {
             cutOff("idle for \(idle.nanoseconds / 1_000_000) ms")
         }
     }

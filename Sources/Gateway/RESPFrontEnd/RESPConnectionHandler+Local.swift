@@ -35,6 +35,7 @@ extension RESPConnectionHandler {
         case .info: return info(command)
         case .lockWatch: watching(command) { arguments throws(BadRequest) in try watch(arguments) }
         case .lockUnwatch: watching(command) { arguments throws(BadRequest) in try unwatch(arguments) }
+        case .queueUnsubscribe: watching(command) { arguments throws(BadRequest) in try unsubscribe(arguments) }
         default: writeError("ERR '\(table[id].name)' cannot be answered here")
         }
         return nil
@@ -74,6 +75,7 @@ extension RESPConnectionHandler {
 
     private func reset() {
         unwatchAll()
+        endSubscriptions()
         writer.version = .two
         entry?.description.withLock {
             $0.name = ""
@@ -93,8 +95,8 @@ extension RESPConnectionHandler {
             guard let wanted = UInt8(exactly: number).flatMap(RESPVersion.init(rawValue:)) else {
                 return writeError("NOPROTO unsupported protocol version; this server speaks 2 and 3")
             }
-            if wanted == .two, !watches.isEmpty {
-                return writeError("ERR pushes need RESP3; LOCK.UNWATCH first, then HELLO 2")
+            if wanted == .two, !watches.isEmpty || !subscriptions.isEmpty {
+                return writeError("ERR pushes need RESP3; LOCK.UNWATCH and QUEUE.UNSUBSCRIBE first, then HELLO 2")
             }
             version = wanted
         }

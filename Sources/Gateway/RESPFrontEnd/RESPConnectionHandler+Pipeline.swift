@@ -2,6 +2,7 @@
 import LockCore
 import NIOCore
 import Primitives
+import QueueCore
 import RESP
 import Replica
 import Synchronization
@@ -38,6 +39,7 @@ extension RESPConnectionHandler {
         case unknown
         case wrongArity(CommandID)
         case request(CommandID, Request)
+        indirect case operation(CommandID, QueueOperation, QueueShape)
         case local(CommandID)
         case bad(CommandID, BadRequest)
     }
@@ -50,6 +52,10 @@ extension RESPConnectionHandler {
             guard table[id].accepts(count: arguments.count) else { return .wrongArity(id) }
             do throws(BadRequest) {
                 let ttl = services.configuration.sessionTTL
+                if id.isQueue {
+                    let found = try QueueCommandParser.operation(id, arguments, defaultTTL: ttl)
+                    return found.map { .operation(id, $0.0, $0.1) } ?? .local(id)
+                }
                 guard let request = try LockCommandParser.request(id, arguments, defaultTTL: ttl) else {
                     return .local(id)
                 }
@@ -73,7 +79,7 @@ extension RESPConnectionHandler {
             lastCommand = id
             guard queue.isEmpty else { return append(id, arrived, .local(command)) }
             headNumber += 1
-            startLocal(Slot(id: id, arrived: arrived, state: .inFlight(nil, .plain)), command)
+            startLocal(Slot(id: id, arrived: arrived, state: .inFlight(nil)), command)
         case .request(let id, let request):
             lastCommand = id
             let lane = Lane(request)
@@ -81,10 +87,20 @@ extension RESPConnectionHandler {
             guard started == queue.count, mayStart(lane) else {
                 return append(id, arrived, .request(request, lane, shape))
             }
-            append(id, arrived, .inFlight(nil, shape))
+            append(id, arrived, .inFlight(nil))
             // An answer given at once must not begin to advance from within.
             isAdvancing = true
             start(request, lane, shape)
+            isAdvancing = false
+        case .operation(let id, let operation, let shape):
+            lastCommand = id
+            let lane = Lane(operation)
+            guard started == queue.count, mayStart(lane) else {
+                return append(id, arrived, .operation(operation, lane, shape))
+            }
+            append(id, arrived, .inFlight(nil))
+            isAdvancing = true
+            start(operation, lane, shape)
             isAdvancing = false
         }
     }
@@ -142,8 +158,22 @@ extension RESPConnectionHandler {
             if let code = ResponseEncoder.write(response, shape, into: &writer) {
                 services.observer.errorReplied(.resp, code: code)
             }
+        case .queue(let result, let shape): write(result, shape)
         case .error(let line), .fatal(let line): writeError(line)
         case .text(let text): writer.verbatim(text)
+        }
+    }
+
+    private func write(_ result: QueueResult, _ shape: QueueShape) {
+        if case .stats(let view) = result, case .subscribe(let terms) = shape { return subscribe(terms, view) }
+        let before = writer.buffer.readableBytes
+        if let code = QueueEncoder.write(result, shape, into: &writer) {
+            services.observer.errorReplied(.resp, code: code)
+        }
+        switch (result, shape) {
+        case (.received, _), (.messages, _), (.message, _): solicitedBytes += writer.buffer.readableBytes - before
+        case (.settled(let outcomes), .settle(let settle)): settled(settle, outcomes)
+        default: break
         }
     }
 
@@ -164,8 +194,13 @@ extension RESPConnectionHandler {
             return true
         case .request(let request, let lane, let shape):
             guard mayStart(lane) else { return false }
-            queue[index].state = .inFlight(nil, shape)
+            queue[index].state = .inFlight(nil)
             start(request, lane, shape)
+            return true
+        case .operation(let operation, let lane, let shape):
+            guard mayStart(lane) else { return false }
+            queue[index].state = .inFlight(nil)
+            start(operation, lane, shape)
             return true
         case .local(let command):
             guard started == 0 else { return false }
@@ -180,7 +215,7 @@ extension RESPConnectionHandler {
         guard let pending = runLocal(slot.id, command) else { return finish(slot) }
         headNumber -= 1
         let number = headNumber
-        queue.prepend(Slot(id: slot.id, arrived: slot.arrived, state: .inFlight(nil, .plain)))
+        queue.prepend(Slot(id: slot.id, arrived: slot.arrived, state: .inFlight(nil)))
         started += 1
         unanswered += 1
         lane = nil
@@ -195,8 +230,12 @@ extension RESPConnectionHandler {
     private func mayStart(_ next: Lane) -> Bool {
         guard unanswered > 0 else { return true }
         guard let lane else { return false }
-        return !lane.mayWait && lane.kind == next.kind && lane.namespace == next.namespace
+        return !lane.mayWait && !lane.isExclusive && lane.kind == next.kind && lane.namespace == next.namespace
+            && promisedBytes + next.bytes <= Self.maxPromisedBytes
     }
+
+    /// Bytes that the receives of one connection may answer together; more of them wait their turn.
+    private static let maxPromisedBytes = 64 << 20
 
     /// Submits the first slot that has not been started; its state is already "in flight".
     private func start(_ request: Request, _ lane: Lane, _ shape: ResponseEncoder.Shape) {
@@ -211,10 +250,31 @@ extension RESPConnectionHandler {
         guard number >= headNumber, number - headNumber < UInt64(queue.count) else { return }
         let position = queue.index(queue.startIndex, offsetBy: Int(number - headNumber))
         if lane.mayWait, case .inFlight = queue[position].state {
-            queue[position].state = .inFlight(handle, shape)
+            queue[position].state = .inFlight(.wait(handle))
             entry?.description.withLock { $0.isBlocked = true }
             if isClosing { port.cancel(handle) }
         }
+    }
+
+    private func start(_ operation: QueueOperation, _ lane: Lane, _ shape: QueueShape) {
+        let number = headNumber + UInt64(started)
+        started += 1
+        unanswered += 1
+        self.lane = lane
+        let call = queues.perform(operation, timeout: services.configuration.requestTimeout) { result in
+            self.answer(number, .queue(result, shape))
+        }
+        guard call.isTentative || call.isCancellable, number >= headNumber, number - headNumber < UInt64(queue.count)
+        else { return }
+        let position = queue.index(queue.startIndex, offsetBy: Int(number - headNumber))
+        guard case .inFlight = queue[position].state else { return }
+        if call.isTentative { self.lane?.isExclusive = true }
+        guard call.isCancellable else { return }
+        queue[position].state = .inFlight(.receive(call, bytes: lane.bytes, mayWait: lane.mayWait))
+        promisedBytes += lane.bytes
+        guard lane.mayWait else { return }
+        entry?.description.withLock { $0.isBlocked = true }
+        if isClosing { queues.cancel(call) }
     }
 
     // MARK: Answers
@@ -223,9 +283,16 @@ extension RESPConnectionHandler {
     func answer(_ number: UInt64, _ reply: Reply) {
         guard number >= headNumber, number - headNumber < UInt64(queue.count), context != nil else { return }
         let index = queue.index(queue.startIndex, offsetBy: Int(number - headNumber))
-        guard case .inFlight(let handle, _) = queue[index].state else { return }
+        guard case .inFlight(let cancellable) = queue[index].state else { return }
         unanswered -= 1
-        let reply = handle == nil ? reply : waitEnded(reply)
+        var reply = reply
+        switch cancellable {
+        case .wait: reply = waitEnded(reply)
+        case .receive(_, let bytes, let mayWait):
+            promisedBytes -= bytes
+            if mayWait { reply = waitEnded(reply) }
+        case nil: break
+        }
         if number == headNumber {
             let slot = queue.removeFirst()
             headNumber += 1
@@ -246,17 +313,31 @@ extension RESPConnectionHandler {
         entry?.description.withLock { $0.isBlocked = false }
         let isTimeout = unblockAsTimeout
         unblockAsTimeout = false
-        guard isTimeout, case .response(.lock(.refused(.cancelled)), let shape) = reply else { return reply }
-        return .response(.lock(.notAcquired(holders: [])), shape)
+        switch reply {
+        case .response(.lock(.refused(.cancelled)), let shape) where isTimeout:
+            return .response(.lock(.notAcquired(holders: [])), shape)
+        case .queue(.failed(let response), let shape) where isTimeout && response.queueRefusal == .cancelled:
+            return .queue(.received([]), shape)
+        default: return reply
+        }
     }
 
     func cancelWaiting(asTimeout: Bool = false) {
         // The queue changes when a wait is answered at once.
-        let waiting = queue.compactMap { slot -> RequestHandle? in
-            if case .inFlight(let handle, _) = slot.state { handle } else { nil }
+        let waiting = queue.compactMap { slot -> Cancellable? in
+            switch slot.state {
+            case .inFlight(.receive(_, _, mayWait: false)): nil
+            case .inFlight(let cancellable): cancellable
+            default: nil
+            }
         }
         unblockAsTimeout = asTimeout && !waiting.isEmpty
-        for handle in waiting { port.cancel(handle) }
+        for cancellable in waiting {
+            switch cancellable {
+            case .wait(let handle): port.cancel(handle)
+            case .receive(let call, _, _): queues.cancel(call)
+            }
+        }
     }
 
     // MARK: Output
@@ -277,9 +358,11 @@ extension RESPConnectionHandler {
     func flush() {
         guard let context, writer.buffer.readableBytes > 0 else { return }
         guard context.channel.isWritable else {
-            if writer.buffer.readableBytes > services.configuration.outboundBytes { cutOff("reads too slowly") }
+            let unasked = writer.buffer.readableBytes - solicitedBytes
+            if unasked > services.configuration.outboundBytes { cutOff("reads too slowly") }
             return
         }
+        solicitedBytes = 0
         context.writeAndFlush(wrapOutboundOut(writer.buffer), promise: nil)
         // Storage is used again when the socket took it all; a large one is let go.
         if writer.buffer.capacity > 64 << 10 {

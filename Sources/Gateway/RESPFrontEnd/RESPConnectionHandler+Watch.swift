@@ -64,7 +64,7 @@ extension RESPConnectionHandler {
     private func push(_ event: LockEvent) {
         guard entry != nil, !isClosing else { return }
         ResponseEncoder.push(event, into: &writer)
-        if writer.buffer.readableBytes > services.configuration.outboundBytes {
+        if writer.buffer.readableBytes - solicitedBytes > services.configuration.outboundBytes {
             cutOff("reads pushed events too slowly")
         } else {
             schedulePushFlush()
@@ -72,7 +72,7 @@ extension RESPConnectionHandler {
     }
 
     /// Events come in bursts: one flush at the end of the loop's turn carries them all.
-    private func schedulePushFlush() {
+    func schedulePushFlush() {
         guard !isReading, !isFlushScheduled, let context else { return }
         isFlushScheduled = true
         context.eventLoop.assumeIsolated().execute {

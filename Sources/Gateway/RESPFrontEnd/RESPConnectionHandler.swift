@@ -2,6 +2,7 @@
 import Logging
 package import NIOCore
 import Primitives
+import QueueCore
 import RESP
 import Replica
 
@@ -12,7 +13,7 @@ import Replica
 /// when their turn comes, and written once per read or batch of answers.
 ///
 /// Confined to the channel's event loop. Split by concern: `+Pipeline` (slots), `+Limits` (timeouts and
-/// back-pressure), `+Local` (commands the connection answers itself), `+Watch` (pushes).
+/// back-pressure), `+Local` (commands the connection answers itself), `+Watch` and `+Subscriptions` (pushes).
 package final class RESPConnectionHandler: ChannelDuplexHandler {
     package typealias InboundIn = ByteBuffer
     package typealias OutboundIn = ByteBuffer
@@ -21,6 +22,7 @@ package final class RESPConnectionHandler: ChannelDuplexHandler {
     /// What fills a slot's turn.
     enum Reply {
         case response(Response, ResponseEncoder.Shape)
+        indirect case queue(QueueResult, QueueShape)
         case error(String)
         /// An error after which the connection cannot go on.
         case fatal(String)
@@ -30,11 +32,18 @@ package final class RESPConnectionHandler: ChannelDuplexHandler {
     enum SlotState {
         /// Parsed, waiting for those before it.
         indirect case request(Request, Lane, ResponseEncoder.Shape)
+        indirect case operation(QueueOperation, Lane, QueueShape)
         case local(RESPCommand)
-        /// Given to the cluster, or to something else that answers later. With a handle when it may wait: only waits
-        /// are cancelled when the client goes, a change that is under way is not.
-        case inFlight(RequestHandle?, ResponseEncoder.Shape)
+        /// Given to the cluster, or to something else that answers later; with what is to be cancelled, if anything.
+        case inFlight(Cancellable?)
         indirect case answered(Reply)
+    }
+
+    /// A request in flight whose answer somebody must be there to take. A change that is under way is not cancelled.
+    enum Cancellable {
+        case wait(RequestHandle)
+        /// A receive; it may answer this many bytes.
+        case receive(QueueCall, bytes: Int, mayWait: Bool)
     }
 
     struct Slot {
@@ -45,6 +54,7 @@ package final class RESPConnectionHandler: ChannelDuplexHandler {
 
     let services: RESPServices
     let port: any RequestPort
+    let queues: QueueService
     let table = CommandTable.shared
     var context: ChannelHandlerContext?
     /// Nil before the channel is active and when the connection was refused.
@@ -59,7 +69,14 @@ package final class RESPConnectionHandler: ChannelDuplexHandler {
     /// Slots in flight, and the lane they share.
     var unanswered = 0
     var lane: Lane?
+    /// Bytes that receives in flight may answer.
+    var promisedBytes = 0
+    /// Bytes of `writer` that the client asked for as messages: too many of these are no sign of a slow reader.
+    var solicitedBytes = 0
     var watches: [Watch] = []
+    var subscriptions: [Subscription] = []
+    /// Pushed and not settled.
+    var unsettled: [Receipt: Unsettled] = [:]
     var lastCommand: CommandID?
 
     var isAdvancing = false
@@ -78,6 +95,7 @@ package final class RESPConnectionHandler: ChannelDuplexHandler {
     package init(services: RESPServices, port: any RequestPort) {
         self.services = services
         self.port = port
+        queues = services.queues.service(port)
         parser = RESPCommandParser(limits: services.configuration.limits)
     }
 
@@ -123,6 +141,7 @@ package final class RESPConnectionHandler: ChannelDuplexHandler {
             unwritableSince = nil
             flush()
             resume()
+            pumpAll()
         } else {
             unwritableSince = context.eventLoop.now
         }
@@ -182,8 +201,16 @@ package final class RESPConnectionHandler: ChannelDuplexHandler {
         started = 0
         unanswered = 0
         for slot in slots {
-            if case .inFlight(.some(let handle), _) = slot.state { port.cancel(handle) }
+            switch slot.state {
+            case .inFlight(.wait(let handle)): port.cancel(handle)
+            case .inFlight(.receive(let call, _, _)): queues.cancel(call)
+            // Delivered, and never sent.
+            case .answered(.queue(.received(let messages), .receive(let queue))):
+                giveBack(messages.map(\.delivery.receipt), of: queue)
+            default: break
+            }
         }
+        endSubscriptions()
         for watch in watches { port.unwatch(watch.handle) }
         watches = []
     }

@@ -27,10 +27,14 @@ package struct RESPServerConfiguration: Sendable {
     package var sessionTTL: UInt64
     package var backlog: Int32
 
+    /// Twice the largest message, so that one too large is refused by its name and the connection goes on; and a
+    /// whole publish of the largest size.
+    package static let limits = RESPLimits(bulkBytes: 2 << 20, commandBytes: 10 << 20)
+
     package init(
         host: String = "127.0.0.1",
         port: Int = 7700,
-        limits: RESPLimits = RESPLimits(),
+        limits: RESPLimits = RESPServerConfiguration.limits,
         pipelineDepth: Int = 1_024,
         outboundBytes: Int = 8 << 20,
         maximumClients: Int = 10_000,

@@ -9,6 +9,7 @@ package struct RESPServices: Sendable {
     let administration: any NodeAdministration
     let observer: any GatewayObserver
     let registry: ClientRegistry
+    let queues = QueueServices()
     let startedAt: NIODeadline
     let logger: Logger
 

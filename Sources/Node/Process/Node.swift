@@ -120,6 +120,7 @@ struct Node: Sendable {
                 limits: ShardLimits(locks: limits, queues: queues)
             )
             configuration.snapshotLogBytes = settings.snapshotLogBytes
+            if let arena = store.arena { configuration.index = IndexLayout(makeBlock: { arena.block($0) }) }
             if shard == .system { configuration.proposedPlacement = context.map.table }
             let recovered = store.recovered[index]
             let replica = try Replica(

@@ -13,6 +13,8 @@ struct NodeStore {
     let directory: DataDirectory
     let writer: LogWriter
     let snapshots: SnapshotDirectory
+    /// For the index of queued messages; nil when the disk has no room for it, and then the heap serves.
+    let arena: ColdArena?
     /// By shard number; nil for a shard that has no record yet.
     let recovered: [RecoveredShard?]
 
@@ -73,7 +75,15 @@ struct NodeStore {
             )
             exit(NodeExit.storageFailed)
         }
-        return NodeStore(directory: directory, writer: writer, snapshots: snapshots, recovered: recovered)
+        let arena = try? ColdArena(directory)
+        if arena == nil { logger.warning("no file for cold memory: the index of queued messages stays in memory") }
+        return NodeStore(
+            directory: directory,
+            writer: writer,
+            snapshots: snapshots,
+            arena: arena,
+            recovered: recovered
+        )
     }
 
     /// The configured id, or for an empty directory the one that the cluster's first node decides; nil when the

@@ -213,7 +213,7 @@ final class BenchClient: ChannelInboundHandler {
 }
 
 extension Histogram {
-    fileprivate mutating func record(since start: NIODeadline, _ end: NIODeadline) {
+    mutating func record(since start: NIODeadline, _ end: NIODeadline) {
         _ = record(UInt64(clamping: (end - start).nanoseconds))
     }
 }

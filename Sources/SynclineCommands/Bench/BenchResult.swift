@@ -74,12 +74,12 @@ struct BenchResult: Codable, Sendable {
         return text + TextTable.render(["LATENCY", "MEAN", "P50", "P90", "P99", "P99.9", "MAX"], rows, style: style)
     }
 
-    private static func time(_ microseconds: Double) -> String {
+    static func time(_ microseconds: Double) -> String {
         microseconds < 1_000 ? "\(number(microseconds)) µs" : "\(number(microseconds / 1_000)) ms"
     }
 
     /// Three digits or so.
-    private static func number(_ value: Double) -> String {
+    static func number(_ value: Double) -> String {
         if value >= 100 { return "\(Int(value.rounded()))" }
         let scale = value >= 10 ? 10.0 : 100.0
         return "\((value * scale).rounded() / scale)"

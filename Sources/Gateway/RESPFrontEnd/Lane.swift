@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+import LockCore
+import Primitives
+import QueueCore
+import Replica
+
+/// Requests that may be in flight together: only of one namespace and one kind, since only those are certain to take
+/// effect in the order they were sent.
+struct Lane: Equatable {
+    enum Kind {
+        case change
+        case read
+        case renewal
+        case publish
+        case consume
+        case queueRead
+        case administration
+    }
+
+    var kind: Kind
+    var namespace: Name
+    /// It may wait for others, so nothing after it may start before it is answered.
+    var mayWait = false
+    /// It takes several steps, so nothing after it may start before it is answered.
+    var isExclusive = false
+    /// What its answer may weigh, if that is much.
+    var bytes = 0
+
+    init(_ request: Request) {
+        namespace = request.placementKey ?? ""
+        switch request {
+        case .command(let command):
+            kind = .change
+            switch command {
+            case .acquire(let acquire): mayWait = acquire.wait != .none
+            case .convert(let convert): mayWait = convert.wait != .none
+            default: break
+            }
+        case .queue(let command):
+            kind = .change
+            mayWait = command.mayWait
+        case .query, .queueQuery: kind = .read
+        case .renew, .renewConsumer: kind = .renewal
+        }
+    }
+
+    /// Publishes and receives take turns: a queue's lanes may live in several shards, which keep no order between
+    /// them.
+    init(_ operation: QueueOperation) {
+        namespace = operation.queue ?? ""
+        switch operation {
+        case .publish(let publish):
+            kind = .publish
+            isExclusive = publish.guardedBy != nil
+        case .receive(let receive):
+            kind = .consume
+            mayWait = receive.waitMilliseconds > 0
+            bytes = Int(clamping: receive.maxBytes)
+        case .settle: kind = .consume
+        case .stats, .list, .message, .consumer, .renewConsumer: kind = .queueRead
+        case .peek:
+            kind = .queueRead
+            isExclusive = true
+        case .declare, .update, .delete, .cancel, .purge, .pause, .resume, .redrive, .cancelRedrive, .openConsumer,
+            .closeConsumer, .resumeConsumer:
+            kind = .administration
+            isExclusive = true
+        }
+    }
+}
