@@ -113,6 +113,7 @@ func withCluster(
     environment: [String: String] = [:],
     dataRoot: String? = nil,
     start: Bool = true,
+    budget: Duration = .seconds(60),
     _ body: (TestCluster) throws -> Void
 ) throws {
     let cluster = try TestCluster(
@@ -122,7 +123,7 @@ func withCluster(
         environment: environment,
         dataRoot: dataRoot
     )
-    TestBudget.begin(.seconds(60))
+    TestBudget.begin(budget)
     defer {
         TestBudget.end()
         try? cluster.killAll()
