@@ -8,8 +8,8 @@ import Synchronization
 /// and nothing is ever synced.
 ///
 /// The file grows by extents whose blocks are reserved on the disk beforehand: a full disk then shows here, and not as
-/// a signal at the first write to a page. Without room, and for blocks above 16 KiB, the bytes go to the heap. A disk that
-/// fails to read a page back ends the process (SIGBUS), as one that fails to hold the log does.
+/// a signal at the first write to a page. Without room, and for blocks above 16 KiB, the bytes go to the heap. A disk
+/// that fails to read a page back ends the process (SIGBUS), as one that fails to hold the log does.
 package final class ColdArena: ColdBlockOwner {
     package struct Usage: Equatable, Sendable {
         /// Length of the file.

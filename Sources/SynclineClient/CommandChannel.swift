@@ -35,11 +35,14 @@ actor CommandChannel {
 
     /// Sends until it is answered or the deadline has passed. Refusals are thrown; so are failures, with their outcome:
     /// once a sending may have been carried out, only an answer can say that the command was not.
+    ///
+    /// - Parameter doubtful: a refusal that the command's own first sending may have brought about.
     func call(
         _ command: Command,
         repeatable: Repeatable = .yes,
         deadline: ContinuousClock.Instant,
-        attempt: Duration? = nil
+        attempt: Duration? = nil,
+        doubtful: SynclineError.Code? = nil
     ) async throws(SynclineError) -> TimedReply {
         let bytes = command.encoded()
         // Set with the first sending that may have been carried out.
@@ -49,13 +52,7 @@ actor CommandChannel {
         while true {
             let connection: Connection
             do throws(SynclineError) {
-                if round > 1 || (round == 1 && self.connection?.isOpen == true) {
-                    try await Backoff.pause(round: round, deadline: deadline)
-                }
-                guard ContinuousClock.now < deadline else {
-                    throw lastError ?? SynclineError(code: .timeout, message: "no answer within the deadline")
-                }
-                connection = try await connect(deadline: deadline)
+                connection = try await readyConnection(round: round, deadline: deadline, after: lastError)
             } catch {
                 throw error.after(unknownSending: firstSent != nil)
             }
@@ -68,7 +65,9 @@ actor CommandChannel {
                 }
                 let error = SynclineError(serverText: text)
                 let mayRepeat = error.outcome == .notDone || repeatable == .yes
-                guard error.isTransient, mayRepeat else { throw error.after(unknownSending: firstSent != nil) }
+                guard error.isTransient, mayRepeat else {
+                    throw error.after(unknownSending: firstSent != nil, doubtful: doubtful)
+                }
                 if error.outcome == .unknown { firstSent = firstSent ?? sent }
                 lastError = error
             } catch let error as SynclineError {
@@ -91,11 +90,76 @@ actor CommandChannel {
         }
     }
 
+    /// Sends commands in their order, all of them before the first is answered, until each is answered or the deadline
+    /// has passed. When the connection breaks, those without an answer go to the next one, again in their order; so
+    /// every command must be one that can be sent again without a second effect.
+    func callInOrder(
+        _ commands: [Command],
+        deadline: ContinuousClock.Instant
+    ) async -> [Result<RESPValue, SynclineError>] {
+        let encoded = commands.map { $0.encoded() }
+        var results = [Result<RESPValue, SynclineError>?](repeating: nil, count: encoded.count)
+        var wasSent = [Bool](repeating: false, count: encoded.count)
+        var lastError: SynclineError?
+        var round = 0
+        while true {
+            let open = encoded.indices.filter { results[$0] == nil }
+            guard !open.isEmpty else { break }
+            let connection: Connection
+            do throws(SynclineError) {
+                connection = try await readyConnection(round: round, deadline: deadline, after: lastError)
+            } catch {
+                for index in open { results[index] = .failure(error.after(unknownSending: wasSent[index])) }
+                break
+            }
+            let timeout = min(attemptTimeout, max(ContinuousClock.now.duration(to: deadline), .milliseconds(1)))
+            let answers = open.map { connection.enqueue(encoded[$0], timeout: timeout) }
+            for (index, answer) in zip(open, answers) {
+                do {
+                    let value = try await answer.get()
+                    guard case .error(let text) = value else {
+                        results[index] = .success(value)
+                        continue
+                    }
+                    let error = SynclineError(serverText: text)
+                    if error.isTransient {
+                        if error.outcome == .unknown { wasSent[index] = true }
+                        lastError = error
+                    } else {
+                        results[index] = .failure(error.after(unknownSending: wasSent[index]))
+                    }
+                } catch {
+                    let failure = error as? ConnectionFailure ?? .sent("\(error)")
+                    if failure.wasSent { wasSent[index] = true }
+                    lastError = SynclineError(code: .timeout, message: "\(connection.endpoint): \(failure.message)")
+                    drop(connection)
+                }
+            }
+            round += 1
+        }
+        return results.compactMap { $0 }
+    }
+
     func close() {
         isClosed = true
         connecting?.task.cancel()
         connection?.close()
         connection = nil
+    }
+
+    /// A connection for the next attempt, after a pause when one has failed before.
+    private func readyConnection(
+        round: Int,
+        deadline: ContinuousClock.Instant,
+        after lastError: SynclineError?
+    ) async throws(SynclineError) -> Connection {
+        if round > 1 || (round == 1 && connection?.isOpen == true) {
+            try await Backoff.pause(round: round, deadline: deadline)
+        }
+        guard ContinuousClock.now < deadline else {
+            throw lastError ?? SynclineError(code: .timeout, message: "no answer within the deadline")
+        }
+        return try await connect(deadline: deadline)
     }
 
     /// The connection in use; callers that find none share one attempt to make one.
@@ -151,9 +215,10 @@ extension SynclineError {
     var isTransient: Bool { [.unavailable, .unknownOutcome, .busy].contains(code) }
 
     /// Says what became of a request that has failed like this, when an earlier sending of it may have been carried
-    /// out: that is unknown, unless this is an answer to the request itself. That its number is forgotten is none.
-    func after(unknownSending isUnknown: Bool) -> SynclineError {
-        guard isUnknown, outcome == .notDone, !isVerdict else { return self }
+    /// out: that is unknown, unless this is an answer to the request itself. That its number is forgotten is none, nor
+    /// is what the sending before may have brought about itself.
+    func after(unknownSending isUnknown: Bool, doubtful: Code? = nil) -> SynclineError {
+        guard isUnknown, outcome == .notDone, !isVerdict || code == doubtful else { return self }
         return SynclineError(code: code, message: message, outcome: .unknown, cycle: cycle)
     }
 

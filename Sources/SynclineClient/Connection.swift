@@ -95,13 +95,18 @@ final class Connection: Sendable {
 
     /// Sends one command (already encoded) and waits for its answer, which may be an error value.
     func send(_ bytes: ByteBuffer, timeout: Duration?) async throws -> RESPValue {
+        try await enqueue(bytes, timeout: timeout).get()
+    }
+
+    /// As `send`, without waiting: commands go out in the order of the calls.
+    func enqueue(_ bytes: ByteBuffer, timeout: Duration?) -> EventLoopFuture<RESPValue> {
         let promise = channel.eventLoop.makePromise(of: RESPValue.self)
         let exchange = Exchange(bytes: bytes, promise: promise, timeout: timeout.map { TimeAmount($0) })
         channel.writeAndFlush(exchange).whenFailure { error in
             // Reached the handler before the failure: then the promise is kept by it and this does nothing.
             promise.fail(ConnectionFailure.notSent("the connection is closed: \(ConnectionCause.text(error))"))
         }
-        return try await promise.futureResult.get()
+        return promise.futureResult
     }
 
     func close() { channel.close(promise: nil) }

@@ -12,12 +12,17 @@ final class EndpointSelector: Sendable {
     private let hasConnected = Atomic(false)
 
     /// - Parameter refusalTimeout: see ``SynclineClient/Configuration/refusalTimeout``.
-    init(_ endpoints: [Endpoint], connectTimeout: Duration, refusalTimeout: Duration? = nil) {
+    init(
+        _ endpoints: [Endpoint],
+        connectTimeout: Duration,
+        refusalTimeout: Duration? = nil,
+        beginsWithFirst: Bool = false
+    ) {
         self.endpoints = endpoints
         self.connectTimeout = connectTimeout
         self.refusalTimeout = refusalTimeout
         // Clients that start together should not all sit on the first node.
-        self.current = Mutex(endpoints.isEmpty ? 0 : Int.random(in: 0..<endpoints.count))
+        self.current = Mutex(endpoints.isEmpty || beginsWithFirst ? 0 : Int.random(in: 0..<endpoints.count))
     }
 
     /// Turns away from an endpoint that failed; no effect when another caller has done so already.

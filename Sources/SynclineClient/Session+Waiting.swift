@@ -50,7 +50,7 @@ extension Session {
                 guard ContinuousClock.now <= limit else {
                     throw SynclineError(code: .timeout, message: "no answer within the deadline")
                 }
-                guard let fresh = try await checkOut(round: round, deadline: limit, handle) else { continue }
+                guard let fresh = try await client.checkOut(round: round, deadline: limit, handle) else { continue }
                 connection = fresh
             } catch {
                 if handle.end != nil { continue }
@@ -62,7 +62,7 @@ extension Session {
             }
             let remaining = deadline.map { max(.zero, ContinuousClock.now.duration(to: $0)) }
             let rest: RemainingWait = remaining.map { .milliseconds($0.wholeMilliseconds) } ?? .forever
-            let answer = await send(request.make(rest, sequence), on: connection, wait: remaining)
+            let answer = await client.send(request.make(rest, sequence), on: connection, wait: remaining)
             handle.detach()
             switch answer {
             case .success(.error(let text)):
@@ -87,61 +87,6 @@ extension Session {
                 if handle.end == nil { client.waiting.avoid(connection.endpoint) }
             }
             round += 1
-        }
-    }
-
-    /// A connection to wait on, after a pause if this is not the first attempt. Nil as soon as the wait is ended: what
-    /// comes of the connecting is kept for others.
-    private func checkOut(
-        round: Int,
-        deadline: ContinuousClock.Instant,
-        _ handle: WaitHandle
-    ) async throws(SynclineError) -> Connection? {
-        let waiting = client.waiting
-        let (results, source) = AsyncStream.makeStream(of: Result<Connection, SynclineError>.self)
-        let attempt = Task {
-            do throws(SynclineError) {
-                if round > 0 { try await Backoff.pause(round: round, deadline: .now + .seconds(1)) }
-                let connection = try await waiting.checkOut(deadline: deadline)
-                if case .terminated = source.yield(.success(connection)) { waiting.checkIn(connection) }
-            } catch {
-                source.yield(.failure(error))
-            }
-            source.finish()
-        }
-        let isBegun = handle.connecting {
-            source.finish()
-            attempt.cancel()
-        }
-        if !isBegun {
-            source.finish()
-            attempt.cancel()
-        }
-        defer { handle.detach() }
-        for await result in results { return try result.get() }
-        attempt.cancel()
-        return nil
-    }
-
-    private func send(
-        _ command: Command,
-        on connection: Connection,
-        wait: Duration?
-    ) async -> Result<RESPValue, ConnectionFailure> {
-        // A node that hangs keeps its connections open; a fresh connection to it shows whether it still answers.
-        let interval = client.configuration.probeInterval
-        let probe = Task {
-            while !Task.isCancelled {
-                try await Task.sleep(for: interval)
-                if await !LivenessProbe.answers(connection.endpoint, within: .seconds(2)) { return connection.close() }
-            }
-        }
-        defer { probe.cancel() }
-        do {
-            let timeout = wait.map { $0 + client.configuration.requestTimeout }
-            return .success(try await connection.send(command.encoded(), timeout: timeout))
-        } catch {
-            return .failure(error as? ConnectionFailure ?? .sent("\(error)"))
         }
     }
 
@@ -187,7 +132,7 @@ extension Session {
         let command = request.make(.milliseconds(1), sequence)
         for _ in 0..<3 {
             guard let connection = try? await client.waiting.checkOut(deadline: deadline) else { return nil }
-            switch await send(command, on: connection, wait: .milliseconds(1)) {
+            switch await client.send(command, on: connection, wait: .milliseconds(1)) {
             case .success(let value):
                 client.waiting.checkIn(connection)
                 return value

@@ -24,13 +24,15 @@ public final class SynclineClient: Sendable {
         public var attemptTimeout: Duration = .seconds(3)
         /// For a request with all its attempts. What waits for a lock has its wait on top of it.
         public var requestTimeout: Duration = .seconds(10)
-        /// How many requests may wait for locks at the same time; each needs a connection.
+        /// How many requests may wait for locks or messages at the same time; each needs a connection.
         public var waitingLimit = 256
         /// How long to go on when nobody listens at any endpoint and none of them has ever answered this client, which
         /// more often means a wrong address than a cluster about to start. nil: as long as the request may take.
         public var refusalTimeout: Duration?
         /// How often a node that a wait or a watch is with is asked whether it still lives.
         var probeInterval: Duration = .seconds(5)
+        /// Connects to the first endpoint first, and not to any: for programs that spread their clients themselves.
+        package var beginsWithFirst = false
 
         public init() {}
     }
@@ -42,8 +44,11 @@ public final class SynclineClient: Sendable {
     let commands: CommandChannel
     /// Apart from the rest, so that nothing large or slow comes between a session and its renewal.
     let renewals: CommandChannel
+    /// Apart from locks, since a node keeps the order of a connection's requests of one kind only.
+    let queues: CommandChannel
     /// For what waits at the server.
     let waiting: WaitingConnections
+    let identity = PublishIdentity()
     let selector: EndpointSelector
 
     /// - Parameter endpoints: some of the cluster's nodes; tried in turn, beginning anywhere.
@@ -53,20 +58,23 @@ public final class SynclineClient: Sendable {
         let selector = EndpointSelector(
             endpoints,
             connectTimeout: configuration.connectTimeout,
-            refusalTimeout: configuration.refusalTimeout
+            refusalTimeout: configuration.refusalTimeout,
+            beginsWithFirst: configuration.beginsWithFirst
         )
         self.selector = selector
         self.commands = CommandChannel(selector: selector, attemptTimeout: configuration.attemptTimeout)
         self.renewals = CommandChannel(selector: selector, attemptTimeout: configuration.attemptTimeout)
+        self.queues = CommandChannel(selector: selector, attemptTimeout: configuration.attemptTimeout)
         self.waiting = WaitingConnections(selector: selector, limit: configuration.waitingLimit)
     }
 
     var requestDeadline: ContinuousClock.Instant { .now + configuration.requestTimeout }
 
-    /// Closes the connections. Sessions still open are not closed by it: they expire.
+    /// Closes the connections. Sessions and sequences of messages still open are not closed by it: they expire.
     public func close() async {
         await commands.close()
         await renewals.close()
+        await queues.close()
         waiting.close()
     }
 

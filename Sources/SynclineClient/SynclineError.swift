@@ -32,6 +32,27 @@ public struct SynclineError: Error, Sendable, Equatable, CustomStringConvertible
         public static let limit = Code(rawValue: "LIMIT")
         /// The name is in use for another kind of object: a lock, a semaphore or an election.
         public static let wrongKind = Code(rawValue: "WRONGKIND")
+        /// The delivery that a receipt stands for has ended: its lease ran out, its consumer ended, or it was settled
+        /// before. The message may be with another consumer by now. Or the receipt is of another queue.
+        public static let stale = Code(rawValue: "STALE")
+        /// The queue is full, so nothing of the publish was stored.
+        public static let full = Code(rawValue: "FULL")
+        /// A message, or a whole publish, is larger than the cluster accepts.
+        public static let tooLarge = Code(rawValue: "TOOLARGE")
+        /// Publishing to the queue is paused.
+        public static let paused = Code(rawValue: "PAUSED")
+        /// The lock's token is out of date.
+        public static let fenced = Code(rawValue: "FENCED")
+        /// There is no queue of this name.
+        public static let noQueue = Code(rawValue: "NOQUEUE")
+        /// The queue exists with other settings.
+        public static let exists = Code(rawValue: "EXISTS")
+        /// The cluster does not know this consumer: it was closed or has expired.
+        public static let noConsumer = Code(rawValue: "NOCONSUMER")
+        /// The consumer has as many messages in flight as its credit allows.
+        public static let noCredit = Code(rawValue: "NOCREDIT")
+        /// The queue was deleted, or its consumer ended, while a receive waited.
+        public static let ended = Code(rawValue: "ENDED")
         /// The node has too much to do; the client has already waited and tried again.
         public static let busy = Code(rawValue: "BUSY")
         /// A node answered, but the cluster had no leader with a quorum in time.

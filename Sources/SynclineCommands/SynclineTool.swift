@@ -6,12 +6,13 @@ import Telemetry
 package struct SynclineTool: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "syncline",
-        abstract: "Locks, semaphores and leader election from a replicated cluster.",
+        abstract: "Locks and work queues from a replicated cluster.",
         discussion: ExitStatus.discussion,
         version: SynclineVersion.text,
         subcommands: [
             NodeCommand.self, DemoCommand.self, LockCommand.self, LocksCommand.self, SessionsCommand.self,
-            ClusterCommand.self, BenchCommand.self, HealthCommand.self, ConfigCommand.self, VersionCommand.self,
+            QueueTool.self, ClusterCommand.self, BenchCommand.self, HealthCommand.self, ConfigCommand.self,
+            VersionCommand.self,
         ]
     )
 

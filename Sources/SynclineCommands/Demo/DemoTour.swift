@@ -33,6 +33,7 @@ struct DemoTour {
             try await deadlock()
             try await crash()
             try await alice.close()
+            try await DemoQueueChapter(cluster: cluster, narrator: narrator).run()
         } catch let error as SynclineError {
             throw DemoFailure("\(error)")
         } catch let error as HTTPError {
@@ -210,6 +211,8 @@ struct DemoTour {
             syncline lock backup -- sh -c 'echo token $SYNCLINE_TOKEN; sleep 5'
             syncline locks list
             syncline bench locks
+            syncline queue publish orders 'hello' && syncline queue stats orders
+            syncline queue consume orders --wait 1s -- sh -c 'echo "$SYNCLINE_MESSAGE_ID: $(cat)"'
             redis-cli -p \(port) LOCK.LIST
             curl -s http://\(cluster.nodes[0].http)/v1/cluster
             curl -s http://\(cluster.nodes[0].http)/metrics

@@ -148,7 +148,7 @@ struct LockCommand: AsyncParsableCommand {
     }
 
     /// At most 256 bytes, the limit of a label.
-    private static func cut(_ label: String) -> String {
+    static func cut(_ label: String) -> String {
         var label = Substring(label)
         while label.utf8.count > 256 { label = label.dropLast() }
         return String(label)

@@ -32,6 +32,8 @@ final class ChildProcess: Sendable {
         var environment: [String: String]
         /// Standard output and error go to the end of this file; nil: both, and input too, are inherited.
         var logPath: String?
+        /// Read by the child as its standard input, from the beginning to the end; nil: as `logPath` has it.
+        var input: [UInt8]?
     }
 
     let pid: pid_t
@@ -103,12 +105,15 @@ final class ChildProcess: Sendable {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
-        InheritedDescriptors.closeOthers(&actions)
+        let input = try launch.input.map { bytes throws(SpawnError) in try Self.file(holding: bytes, for: command) }
+        defer { if let input { close(input) } }
         if let path = launch.logPath {
             posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
             posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, path, O_WRONLY | O_CREAT | O_APPEND, 0o644)
             posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO)
         }
+        if let input { posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO) }
+        InheritedDescriptors.closeOthers(&actions)
 
         var arguments = launch.arguments.map { strdup($0) }
         arguments.append(nil)
@@ -119,6 +124,30 @@ final class ChildProcess: Sendable {
         let code = posix_spawnp(&pid, command, &actions, &attributes, &arguments, &environment)
         guard code == 0 else { throw SpawnError(command: command, code: code) }
         return pid
+    }
+
+    /// A file without a name, read from its beginning. Unlike a pipe it needs nobody to write on while a child reads
+    /// slowly or not at all.
+    private static func file(holding bytes: [UInt8], for command: String) throws(SpawnError) -> Int32 {
+        let folder = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        var template = Array("\(folder)/syncline-input-XXXXXX".utf8CString)
+        let descriptor = mkstemp(&template)
+        guard descriptor >= 0 else { throw SpawnError(command: command, code: errno) }
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        unlink(template)
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else {
+                let code = errno
+                close(descriptor)
+                throw SpawnError(command: command, code: code)
+            }
+            rest = rest.dropFirst(count)
+        }
+        lseek(descriptor, 0, SEEK_SET)
+        return descriptor
     }
 }
 

@@ -15,9 +15,11 @@ enum ExitStatus: Int32, Error, CaseIterable {
     case lost = 122
     /// No node could be reached, or no leader with a quorum.
     case unreachable = 123
-    /// `syncline lock` found the command but could not run it, as shells say it.
+    /// `syncline queue receive` found no message in time.
+    case noMessage = 124
+    /// `syncline lock` or `queue consume` found the command but could not run it, as shells say it.
     case cannotExecute = 126
-    /// `syncline lock` did not find the command, as shells say it.
+    /// `syncline lock` or `queue consume` did not find the command, as shells say it.
     case commandNotFound = 127
 
     var meaning: String {
@@ -27,9 +29,10 @@ enum ExitStatus: Int32, Error, CaseIterable {
         case .usage: "the command line is wrong"
         case .notAcquired: "lock: not acquired in time, or given up as a deadlock's victim"
         case .lost: "lock: the session was lost while the command ran, so the command was ended"
+        case .noMessage: "queue receive: no message in time"
         case .unreachable: "no node answers, or the cluster has no leader"
-        case .cannotExecute: "lock: the command cannot be executed"
-        case .commandNotFound: "lock: the command was not found"
+        case .cannotExecute: "lock, queue consume: the command cannot be executed"
+        case .commandNotFound: "lock, queue consume: the command was not found"
         }
     }
 
@@ -86,6 +89,13 @@ enum Failure {
         case .notAcquired: "wait longer with --wait 5m, or see who has it with: syncline locks show NAME"
         case .deadlock: "release what the session holds and begin again; take locks in one order, or all at once"
         case .busy, .limit: "try again later, or raise the limit the message names (syncline config docs)"
+        case .noQueue: "make it with: syncline queue declare NAME, or see which there are with: syncline queue list"
+        case .exists: "see its settings with: syncline queue stats NAME; change them with: syncline queue update NAME"
+        case .full: "let consumers work it off, or raise the limit with: syncline queue update NAME --max-length N"
+        case .paused: "go on with: syncline queue resume NAME publish"
+        case .tooLarge: "store the data elsewhere and publish where it is, or raise max-message-bytes"
+        case .stale: "a message whose delivery has ended comes again by itself; a longer --lease leaves more time"
+        case .fenced: "acquire the lock anew and use its new token"
         case .sessionLost, .noSession: "its locks may belong to others now; begin again with a new session"
         default: nil
         }
