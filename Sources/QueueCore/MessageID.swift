@@ -92,43 +92,55 @@ package struct Receipt: Hashable, Sendable, CustomStringConvertible {
         UInt32(truncatingIfNeeded: StableHash.mix(StableHash.fnv1a(line.text.utf8)))
     }
 
+    private static let textBytes = 40
+
     /// Forty lower-case hexadecimal digits.
     package var description: String {
-        let low = UInt64(line) << 32 | UInt64(delivery)
-        let words: [(value: UInt64, digits: UInt64)] = [
-            (UInt64(shard.rawValue) << 16 | UInt64(lane), 8), (message.rawValue, 16), (low, 16),
-        ]
-        var digits: [UInt8] = []
-        digits.reserveCapacity(40)
-        for word in words {
-            for place in 1...word.digits {
-                let digit = UInt8(truncatingIfNeeded: word.value >> (4 * (word.digits - place)) & 0xf)
-                digits.append(digit < 10 ? 0x30 + digit : 0x57 + digit)
+        String(unsafeUninitializedCapacity: Self.textBytes) { digits in
+            var place = 0
+            func put(_ value: UInt64, _ count: UInt64) {
+                for shift in stride(from: Int(4 * count) - 4, through: 0, by: -4) {
+                    let digit = UInt8(truncatingIfNeeded: value >> UInt64(shift)) & 0xf
+                    digits.initializeElement(at: place, to: digit < 10 ? 0x30 + digit : 0x57 + digit)
+                    place += 1
+                }
             }
+            put(UInt64(shard.rawValue) << 16 | UInt64(lane), 8)
+            put(message.rawValue, 16)
+            put(UInt64(line) << 32 | UInt64(delivery), 16)
+            return Self.textBytes
         }
-        return String(decoding: digits, as: UTF8.self)
     }
 
     /// Reads `description`; nil for anything else.
     package init?(_ text: String) {
-        guard text.utf8.count == 40 else { return nil }
-        var words: [UInt64] = [0, 0, 0]
-        for (place, byte) in text.utf8.enumerated() {
-            let digit: UInt8
-            switch byte {
-            case 0x30...0x39: digit = byte - 0x30
-            case 0x61...0x66: digit = byte - 0x57
-            default: return nil
+        var text = text
+        guard let receipt = text.withUTF8({ Receipt(UnsafeRawBufferPointer($0)) }) else { return nil }
+        self = receipt
+    }
+
+    /// The same from bytes.
+    package init?(_ text: UnsafeRawBufferPointer) {
+        guard text.count == Self.textBytes else { return nil }
+        func number(_ places: Range<Int>) -> UInt64? {
+            var value: UInt64 = 0
+            for place in places {
+                let byte = text[place]
+                switch byte {
+                case 0x30...0x39: value = value << 4 | UInt64(byte - 0x30)
+                case 0x61...0x66: value = value << 4 | UInt64(byte - 0x57)
+                default: return nil
+                }
             }
-            let word = place < 8 ? 0 : place < 24 ? 1 : 2
-            words[word] = words[word] << 4 | UInt64(digit)
+            return value
         }
+        guard let place = number(0..<8), let message = number(8..<24), let rest = number(24..<40) else { return nil }
         self.init(
-            shard: ShardID(UInt16(truncatingIfNeeded: words[0] >> 16)),
-            lane: UInt16(truncatingIfNeeded: words[0]),
-            line: UInt32(truncatingIfNeeded: words[2] >> 32),
-            message: MessageID(rawValue: words[1]),
-            delivery: UInt32(truncatingIfNeeded: words[2])
+            shard: ShardID(UInt16(truncatingIfNeeded: place >> 16)),
+            lane: UInt16(truncatingIfNeeded: place),
+            line: UInt32(truncatingIfNeeded: rest >> 32),
+            message: MessageID(rawValue: message),
+            delivery: UInt32(truncatingIfNeeded: rest)
         )
     }
 }

@@ -30,6 +30,10 @@ package struct QueueLimits: Sendable, Equatable {
     /// How long no lease runs out after the term of a new leader began, in milliseconds.
     package var leaseGraceMilliseconds: UInt64 = 5_000
 
+    #if PLANTED_BUGS
+        package var plantedBug: PlantedQueueBug?
+    #endif
+
     package init() {}
 
     // Bounds of single values; see `QueueState.validate`.
@@ -74,3 +78,23 @@ package struct QueueLimits: Sendable, Equatable {
     static let tenantQuantum: Int64 = 16_384
     static let messageCost: Int64 = 512
 }
+
+#if PLANTED_BUGS
+    /// Classic faults of queue services that the simulator must find. Test builds only.
+    package enum PlantedQueueBug: Sendable, Equatable, CaseIterable {
+        /// A receipt is good as long as its message is in flight, whichever delivery it was for.
+        case staleReceiptAccepted
+        /// A message that was put off lets the next of its key overtake it.
+        case nackFreesKey
+        /// A restarted replica has forgotten the application ids it saw.
+        case dedupNotInSnapshot
+        /// The deliveries of a consumer that ended stay where they are until their leases run out.
+        case consumerEndForgetsDeliveries
+        /// Snapshots leave out the bodies of messages that wait for their time.
+        case bodiesOfDelayedDropped
+        /// An extension is answered, and the lease runs out when it would have.
+        case extendIgnored
+        /// The lowest priority goes first once there are three.
+        case priorityInverted
+    }
+#endif

@@ -94,6 +94,16 @@ extension QueueRecord {
     }
 }
 
+#if PLANTED_BUGS
+    extension QueueRecord {
+        var withoutDedup: QueueRecord {
+            var copy = self
+            copy.dedup = DedupWindow()
+            return copy
+        }
+    }
+#endif
+
 extension RedriveJob {
     fileprivate func encode(into writer: inout ByteWriter) {
         redrive.encode(into: &writer)

@@ -87,6 +87,12 @@ extension QueueState {
         let cause: ReturnCause = end == .closed ? .consumerClosed : .consumerExpired
         while consumers[consumer].firstInFlight != noSlot {
             let extra = consumers[consumer].firstInFlight
+            #if PLANTED_BUGS
+                if limits.plantedBug == .consumerEndForgetsDeliveries {
+                    leaveConsumer(extra)
+                    continue
+                }
+            #endif
             comeBack(store.extras[extra].id, cause, context, into: &effects)
             returned += 1
         }

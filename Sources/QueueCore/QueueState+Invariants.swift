@@ -23,7 +23,7 @@ extension QueueState {
     }
 
     /// What is wrong with the state; nil when nothing is. Safe on any content, so that snapshots are checked with it.
-    func inconsistency() -> String? {
+    package func inconsistency() -> String? {
         faultyReference() ?? faultyCounts() ?? faultyQueueLists() ?? faultyGroups() ?? faultyConsumers()
             ?? faultyHeaps() ?? faultyLines() ?? faultyTotals()
     }

@@ -186,7 +186,7 @@ extension QueueState {
         leaveConsumer(extra)
     }
 
-    private mutating func leaveConsumer(_ extra: Slot) {
+    mutating func leaveConsumer(_ extra: Slot) {
         let consumer = store.extras[extra].consumer
         guard consumer != noSlot else { return }
         let next = store.extras[extra].nextOfConsumer
@@ -368,6 +368,9 @@ extension QueueState {
         var open: BodyRange?
         var goesOn = true
         store.table.forEach(from: id.rawValue) { record in
+            #if PLANTED_BUGS
+                if limits.plantedBug == .bodiesOfDelayedDropped, record.state == .delayed { return true }
+            #endif
             let id = MessageID(rawValue: record.id)
             if let range = open, range.isFollowed(by: id) {
                 open?.count += 1

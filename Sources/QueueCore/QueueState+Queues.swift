@@ -143,7 +143,13 @@ extension QueueState {
 
     /// The first message of a tenant that has something to deliver.
     mutating func firstOffered(_ queue: Slot, _ tenant: Int) -> UInt64 {
-        let priority = queues[queue].tenants[tenant].topPriority
+        var priority = queues[queue].tenants[tenant].topPriority
+        #if PLANTED_BUGS
+            let mask = queues[queue].tenants[tenant].mask
+            if limits.plantedBug == .priorityInverted, mask.nonzeroBitCount > 2 {
+                priority = mask.trailingZeroBitCount
+            }
+        #endif
         return firstOffered(IDLine.Key(queue: queue, tenant: tenant, priority: priority))
     }
 

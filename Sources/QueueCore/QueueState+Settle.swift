@@ -27,6 +27,13 @@ extension QueueState {
         if queues[queue].isDoomed { return .gone }
         let delivered = record.extra == noSlot ? 0 : store.extras[record.extra].deliveries
         guard receipt.delivery <= delivered else { return .forged }
+        #if PLANTED_BUGS
+            if limits.plantedBug == .staleReceiptAccepted, receipt.line == queues[queue].tag,
+                record.state == .inFlight
+            {
+                return .done
+            }
+        #endif
         guard receipt.line == queues[queue].tag, record.state == .inFlight, receipt.delivery == delivered else {
             return .stale
         }
@@ -64,6 +71,9 @@ extension QueueState {
     }
 
     mutating func extendLease(_ extra: Slot, _ queue: Slot, to due: UInt64) {
+        #if PLANTED_BUGS
+            if limits.plantedBug == .extendIgnored { return }
+        #endif
         queues[queue].leases.remove(at: store.extras[extra].heapPlace, &store.extras)
         store.extras[extra].due = due
         queues[queue].leases.insert(extra, due: due, order: store.extras[extra].id, &store.extras)
@@ -108,6 +118,13 @@ extension QueueState {
             return discard(id, into: &effects)
         }
         if delay > 0 {
+            #if PLANTED_BUGS
+                if limits.plantedBug == .nackFreesKey {
+                    let group = store.extras[extra].group
+                    unblock(extra)
+                    offerHead(of: group)
+                }
+            #endif
             enterDelayed(id, due: context.stamp + delay)
         } else {
             unblock(extra)

@@ -18,7 +18,12 @@ extension QueueState {
         writer.varint(turn)
         totals.encode(into: &writer)
         writer.table(consumers) { $0.encode(into: &$1) }
-        writer.table(queues) { $0.encode(into: &$1) }
+        #if PLANTED_BUGS
+            let isForgetful = limits.plantedBug == .dedupNotInSnapshot
+            writer.table(queues) { isForgetful ? $0.withoutDedup.encode(into: &$1) : $0.encode(into: &$1) }
+        #else
+            writer.table(queues) { $0.encode(into: &$1) }
+        #endif
         writer.table(store.groups) { $0.encode(into: &$1) }
         writer.table(store.extras) { $0.encode(into: &$1) }
         writer.table(deads) { $0.encode(into: &$1) }

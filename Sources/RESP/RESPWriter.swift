@@ -41,6 +41,9 @@ package struct RESPWriter {
     /// Values above 2^63 - 1 do not exist in RESP and are written as that bound.
     package mutating func integer(_ value: UInt64) { integer(Int(clamping: value)) }
 
+    /// Bytes that are RESP already.
+    package mutating func written(_ bytes: [UInt8]) { buffer.writeBytes(bytes) }
+
     package mutating func bulk(_ text: String) {
         header("$", text.utf8.count)
         buffer.writeString(text)

@@ -166,7 +166,7 @@ final class QueuePort: RequestPort {
 }
 
 extension QueueResult {
-    var ids: [MessageID] {
+    var ids: [QueueMessageID] {
         if case .published(let published) = self { published.map(\.id) } else { [] }
     }
 

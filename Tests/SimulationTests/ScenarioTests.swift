@@ -74,12 +74,37 @@ struct ScenarioTests {
         #expect(probes[.crossShardVictim] > 0)
     }
 
+    @Test("busy queues lose nothing, and every way of a message is taken")
+    func queues() throws {
+        let probes = try run("queues", seeds: 1..<13)
+        let expected: [Probe] = [
+            .messagePublished, .publishRepeated, .publishFenced, .queueFull, .messageDelivered, .messageRedelivered,
+            .deliveredToWaiting, .receiveTimedOut, .receiveCancelled, .messageAcked, .settledAgain, .receiptStale,
+            .leaseExpired, .keyHeld, .messageDied, .deadLetterMoved, .messageRedriven, .messageExpired,
+            .messageDropped, .messageCancelled, .queuePurged, .queueDeleted, .queuePaused, .wrongLanes,
+            .consumerOpened, .noCredit, .bodyReadFromDisk, .messageDrained,
+        ]
+        for probe in expected { #expect(probes[probe] > 0, "never: \(probe)") }
+    }
+
+    @Test("messages that have left the log come back with their own bodies")
+    func queueSnapshots() throws {
+        let probes = try run("queue-snapshots", seeds: 1..<9)
+        #expect(probes[.bodyReadFromDisk] > 0 && probes[.snapshotInstalled] > 0)
+    }
+
+    @Test("consumers end, expire and resume, and nobody loses a message that is leased to him")
+    func queueConsumers() throws {
+        let probes = try run("queue-consumers", seeds: 1..<9)
+        #expect(probes[.consumerExpired] > 0 && probes[.consumerResumed] > 0 && probes[.notResumed] > 0)
+    }
+
     @Test("every scenario has a test")
     func coverage() {
         let tested = [
             "mix", "calm", "partitions", "bridge", "datagrams", "crashes", "power-cut", "pause-leader", "slow-disk",
             "full-disk", "clock-drift", "transfers", "leases", "stale-read", "figure-8", "deposed-expiry", "sessions",
-            "old-disk", "damage", "snapshots", "owner-deadlock",
+            "old-disk", "damage", "snapshots", "owner-deadlock", "queues", "queue-snapshots", "queue-consumers",
         ]
         #expect(Scenario.all.map(\.name).sorted() == tested.sorted())
     }

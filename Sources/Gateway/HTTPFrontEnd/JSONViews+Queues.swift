@@ -63,7 +63,7 @@ extension JSONViews {
     static func delivery(_ message: ReceivedMessage) -> JSONValue {
         let delivery = message.delivery
         var members: [JSONValue.Member] = [
-            .init("id", .string(delivery.id.description)), .init("receipt", .string(delivery.receipt.description)),
+            .init("id", .string(message.id.description)), .init("receipt", .string(delivery.receipt.description)),
             body(message.content.body), .init("attempts", .number(delivery.attempt)),
             .init("key", .string(delivery.key.text)), .init("published", .number(delivery.published)),
             .init("headers", headers(message.content.headers)),
@@ -77,7 +77,7 @@ extension JSONViews {
     static func message(_ message: PeekedMessage) -> JSONValue {
         let view = message.view
         var members: [JSONValue.Member] = [
-            .init("id", .string(view.id.description)), .init("state", .string(view.state.word)),
+            .init("id", .string(message.id.description)), .init("state", .string(view.state.word)),
             .init("bytes", .number(view.bytes)), .init("key", .string(view.key.text)),
             .init("tenant", .string(view.tenant.text)), .init("priority", .number(UInt64(view.priority))),
             .init("published", .number(view.published)), .init("failures", .number(view.failures)),

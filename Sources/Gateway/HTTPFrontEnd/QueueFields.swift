@@ -206,8 +206,8 @@ enum QueueFields {
         return receipt
     }
 
-    static func messageID(_ text: String) throws(BadRequest) -> MessageID {
-        guard let id = MessageID(text) else {
+    static func messageID(_ text: String) throws(BadRequest) -> QueueMessageID {
+        guard let id = QueueMessageID(text) else {
             throw .notAllowed(.message, reason: "'\(text.prefix(48))' is no message id, such as 1205-0")
         }
         return id

@@ -146,7 +146,7 @@ extension QueueRoutes {
         return state
     }
 
-    private static func messageID(_ call: HTTPCall) throws(BadRequest) -> MessageID {
+    private static func messageID(_ call: HTTPCall) throws(BadRequest) -> QueueMessageID {
         try QueueFields.messageID(call.parameters.last ?? "")
     }
 

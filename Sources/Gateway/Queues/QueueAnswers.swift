@@ -71,11 +71,11 @@ extension QueueAnswer {
         }
     }
 
-    var peeked: [PeekedMessage] {
+    func peeked(in lane: Int) -> [PeekedMessage] {
         switch response {
         case .messages(let views):
-            views.enumerated().map { PeekedMessage(view: $1, content: content(at: $0)) }
-        case .message(.some(let view)): [PeekedMessage(view: view, content: content(at: 0))]
+            views.enumerated().map { PeekedMessage(view: $1, lane: lane, content: content(at: $0)) }
+        case .message(.some(let view)): [PeekedMessage(view: view, lane: lane, content: content(at: 0))]
         default: []
         }
     }

@@ -18,8 +18,8 @@ package enum QueueOperation: Sendable {
     case settle(Settle)
     case peek(Name, MessageState, limit: Int)
     /// One message in any state, by id.
-    case message(Name, MessageID)
-    case cancel(Name, MessageID)
+    case message(Name, QueueMessageID)
+    case cancel(Name, QueueMessageID)
     case purge(Name)
     case pause(Name, QueueSide)
     case resume(Name, QueueSide)
@@ -71,7 +71,7 @@ package enum QueueResult: Sendable {
     case updated(QueueSettings)
     case deleted(messages: UInt64)
     /// One for each message, in their order.
-    case published([Published])
+    case published([PublishedMessage])
     case received([ReceivedMessage])
     /// One for each receipt, in their order.
     case settled([SettleOutcome])
@@ -94,6 +94,41 @@ package enum QueueResult: Sendable {
     indirect case failed(Response)
 }
 
+/// A message's id as users of its queue see it. Each lane has a log of its own, so its number tells messages of equal
+/// log positions apart: `1205-0` in the first lane, `1205-0-3` in lane 3.
+package struct QueueMessageID: Hashable, Sendable, CustomStringConvertible {
+    package var lane: UInt16
+    package var id: MessageID
+
+    package init(lane: UInt16, id: MessageID) {
+        self.lane = lane
+        self.id = id
+    }
+
+    /// Reads `description`; nil for anything else.
+    package init?(_ text: String) {
+        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+        guard let id = MessageID(parts.prefix(2).joined(separator: "-")) else { return nil }
+        let lane = parts.count == 3 ? UInt16(parts[2]) : 0
+        guard let lane, Int(lane) < QueueLimits.lanes else { return nil }
+        self.init(lane: lane, id: id)
+        guard description == text else { return nil }
+    }
+
+    package var description: String { lane == 0 ? id.description : "\(id)-\(lane)" }
+}
+
+/// A message that a publish stored, or had stored before.
+package struct PublishedMessage: Equatable, Sendable {
+    package var id: QueueMessageID
+    package var isDuplicate: Bool
+
+    init(_ published: Published, lane: Int) {
+        id = QueueMessageID(lane: UInt16(clamping: lane), id: published.id)
+        isDuplicate = published.isDuplicate
+    }
+}
+
 /// A delivery with its body.
 package struct ReceivedMessage: Sendable, Equatable {
     package var delivery: Delivery
@@ -103,16 +138,22 @@ package struct ReceivedMessage: Sendable, Equatable {
         self.delivery = delivery
         self.content = content
     }
+
+    package var id: QueueMessageID { QueueMessageID(lane: delivery.receipt.lane, id: delivery.id) }
 }
 
 /// A message that was only looked at.
 package struct PeekedMessage: Sendable, Equatable {
     package var view: MessageView
+    package var lane: Int
     /// Nil when it went while it was looked up.
     package var content: PublishMessage?
 
-    package init(view: MessageView, content: PublishMessage?) {
+    package init(view: MessageView, lane: Int, content: PublishMessage?) {
         self.view = view
+        self.lane = lane
         self.content = content
     }
+
+    package var id: QueueMessageID { QueueMessageID(lane: UInt16(clamping: lane), id: view.id) }
 }

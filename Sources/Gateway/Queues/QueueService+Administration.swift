@@ -216,15 +216,11 @@ extension QueueService {
 
     // MARK: One message
 
-    /// Only its shard tells messages of one id apart, so all lanes are asked first.
-    func cancel(_ name: Name, _ id: MessageID, _ timeout: Interval?, _ completion: @escaping Completion) {
-        locate(name, id, timeout, completion) { found in
-            guard let (line, _) = found.first else { return completion(.cancelled(.notFound)) }
-            guard found.count == 1 else {
-                let text = "\(found.count) lanes of the queue have a message \(id); purge or receive it instead"
-                return completion(.failed(.queue(QueueAnswer(.refused(.invalid(text))))))
-            }
-            self.port.submit(.queue(.cancelMessage(line, id)), timeout: timeout) { response in
+    func cancel(_ name: Name, _ id: QueueMessageID, _ timeout: Interval?, _ completion: @escaping Completion) {
+        look(at: name, timeout, completion) { view in
+            guard UInt64(id.lane) < view.settings.lanes else { return completion(.cancelled(.notFound)) }
+            let line = LaneMap(queue: name, lanes: Int(clamping: view.settings.lanes)).line(Int(id.lane))
+            self.port.submit(.queue(.cancelMessage(line, id.id)), timeout: timeout) { response in
                 guard case .messageCancelled(let outcome) = response.queueResponse else {
                     return completion(.failed(response.ofQueue))
                 }

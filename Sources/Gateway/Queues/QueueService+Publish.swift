@@ -36,7 +36,7 @@ extension QueueService {
             switch answer.response {
             case .published(let ids):
                 if known == nil { self.learn(1, of: single.queue) }
-                completion(.published(ids))
+                completion(.published(ids.map { PublishedMessage($0, lane: 0) }))
             case .refused(.lanes(let count)) where routings < Self.maxRoutings:
                 self.learn(count, of: single.queue)
                 _ = self.route(single, timeout, routings: routings + 1, completion)
@@ -56,7 +56,7 @@ private final class LanePublish {
     /// Chosen once, so that sending anew keeps messages together.
     private let turn: UInt64
     private var routings: Int
-    private var stored: [Published?]
+    private var stored: [PublishedMessage?]
     /// Positions of messages that have no answer.
     private var pending: [Int]
     private var outstanding = 0
@@ -112,7 +112,7 @@ private final class LanePublish {
     private func finished(_ positions: [Int], lane: Int, _ response: Response) {
         outstanding -= 1
         if case .published(let ids) = response.queueResponse, ids.count == positions.count {
-            for (position, id) in zip(positions, ids) { stored[position] = id }
+            for (position, id) in zip(positions, ids) { stored[position] = PublishedMessage(id, lane: lane) }
         } else if case .lanes(let count) = response.queueRefusal {
             service.learn(count, of: publish.queue)
             sendAnew(positions, response)

@@ -64,32 +64,19 @@ extension QueueService {
         look(at: name, timeout, completion) { view in
             let lines = LaneMap(queue: name, lanes: Int(clamping: view.settings.lanes)).lines
             self.ask(lines.map { .peek($0, state, limit: limit) }, timeout, completion) { answers in
-                var messages = answers.flatMap(\.peeked)
+                var messages = answers.enumerated().flatMap { $1.peeked(in: $0) }
                 if lines.count > 1 { messages.sort { $0.view.place < $1.view.place } }
                 completion(.messages(Array(messages.prefix(max(0, limit)))))
             }
         }
     }
 
-    /// Of several lanes' messages with that id, the first lane's.
-    func message(_ name: Name, _ id: MessageID, _ timeout: Interval?, _ completion: @escaping Completion) {
-        locate(name, id, timeout, completion) { completion(.message($0.first?.message)) }
-    }
-
-    /// The lines that have a message of that id.
-    func locate(
-        _ name: Name,
-        _ id: MessageID,
-        _ timeout: Interval?,
-        _ completion: @escaping Completion,
-        then: @escaping ([(line: Name, message: PeekedMessage)]) -> Void
-    ) {
+    func message(_ name: Name, _ id: QueueMessageID, _ timeout: Interval?, _ completion: @escaping Completion) {
         look(at: name, timeout, completion) { view in
-            let lines = LaneMap(queue: name, lanes: Int(clamping: view.settings.lanes)).lines
-            self.ask(lines.map { .message($0, id) }, timeout, completion) { answers in
-                then(
-                    zip(lines, answers).compactMap { line, answer in answer.peeked.first.map { (line, $0) } }
-                )
+            guard UInt64(id.lane) < view.settings.lanes else { return completion(.message(nil)) }
+            let line = LaneMap(queue: name, lanes: Int(clamping: view.settings.lanes)).line(Int(id.lane))
+            self.ask([.message(line, id.id)], timeout, completion) { answers in
+                completion(.message(answers.first?.peeked(in: Int(id.lane)).first))
             }
         }
     }

@@ -52,16 +52,16 @@ enum QueueCommandParser {
         return try RequestBuilder.name(text, field)
     }
 
-    private static func messageID(_ arguments: RESPArguments) throws(BadRequest) -> MessageID {
+    private static func messageID(_ arguments: RESPArguments) throws(BadRequest) -> QueueMessageID {
         let text = String(decoding: arguments[2].prefix(64), as: UTF8.self)
-        guard let id = MessageID(text) else {
+        guard let id = QueueMessageID(text) else {
             throw .notAllowed(.message, reason: "'\(text.prefix(48))' is no message id, such as 1205-0")
         }
         return id
     }
 
     static func receipt(_ bytes: UnsafeRawBufferPointer) throws(BadRequest) -> Receipt {
-        guard let receipt = bytes.count == 40 ? Receipt(String(decoding: bytes, as: UTF8.self)) : nil else {
+        guard let receipt = Receipt(bytes) else {
             let text = String(decoding: bytes.prefix(48), as: UTF8.self)
             throw .notAllowed(.receipt, reason: "'\(text)' is no receipt; take it as a receive gave it")
         }

@@ -24,8 +24,7 @@ enum QueueEncoder {
         case .deleted(let messages), .purged(let messages): writer.integer(messages)
         case .published(let published): write(published, shape, into: &writer)
         case .received(let messages):
-            writer.array(messages.count)
-            for message in messages { delivery(message, into: &writer) }
+            deliveries(messages, into: &writer)
         case .settled(let outcomes): return write(outcomes, into: &writer)
         case .messages(let messages):
             writer.array(messages.count)
@@ -66,7 +65,7 @@ enum QueueEncoder {
         return line.split(separator: " ", maxSplits: 1).first.map(String.init) ?? "ERR"
     }
 
-    private static func write(_ published: [Published], _ shape: QueueShape, into writer: inout RESPWriter) {
+    private static func write(_ published: [PublishedMessage], _ shape: QueueShape, into writer: inout RESPWriter) {
         if case .publishOne = shape, let only = published.first, published.count == 1 {
             return writer.bulk(only.id.description)
         }
@@ -97,21 +96,42 @@ enum QueueEncoder {
 
     // MARK: Messages
 
-    private static func delivery(_ message: ReceivedMessage, into writer: inout RESPWriter) {
+    /// A field of every delivery with its key takes some 300 bytes.
+    private static func deliveries(_ messages: [ReceivedMessage], into writer: inout RESPWriter) {
+        writer.array(messages.count)
+        let capacity = messages.reduce(0) { $0 + $1.content.body.count + 320 }
+        var reply = ReplyBytes(version: writer.version, capacity: capacity)
+        for message in messages { delivery(message, into: &reply) }
+        writer.written(reply.bytes)
+    }
+
+    private static func delivery(_ message: ReceivedMessage, into reply: inout ReplyBytes) {
         let delivery = message.delivery
-        writer.map(delivery.deadLetter == nil ? 10 : 11)
-        writer.pair("id", delivery.id.description)
-        writer.pair("receipt", delivery.receipt.description)
-        writer.bulk("body")
-        writer.bulk(message.content.body)
-        writer.pair("attempts", delivery.attempt)
-        writer.pair("key", delivery.key.text)
-        writer.pair("published", delivery.published)
-        headers(message.content.headers, into: &writer)
-        writer.pair("priority", UInt64(delivery.priority))
-        writer.pair("lease_ms", delivery.leaseMilliseconds)
-        writer.pair("cause", delivery.cause.word)
-        if let letter = delivery.deadLetter { deadLetter(letter, into: &writer) }
+        reply.map(delivery.deadLetter == nil ? 10 : 11)
+        reply.pair("id", message.id.description)
+        reply.pair("receipt", delivery.receipt.description)
+        reply.bulk("body")
+        reply.bulk(message.content.body)
+        reply.pair("attempts", delivery.attempt)
+        reply.pair("key", delivery.key.text)
+        reply.pair("published", delivery.published)
+        reply.bulk("headers")
+        reply.map(message.content.headers.count)
+        for header in message.content.headers {
+            reply.bulk(header.name)
+            reply.bulk(header.value)
+        }
+        reply.pair("priority", UInt64(delivery.priority))
+        reply.pair("lease_ms", delivery.leaseMilliseconds)
+        reply.pair("cause", delivery.cause.word)
+        guard let letter = delivery.deadLetter else { return }
+        reply.bulk("dead_letter")
+        reply.map(5)
+        reply.pair("cause", letter.cause.word)
+        reply.pair("reason", letter.reason)
+        reply.pair("origin", letter.originQueue.text)
+        reply.pair("attempts", letter.attempts)
+        reply.pair("died", letter.died)
     }
 
     private static func headers(_ headers: [MessageHeader], into writer: inout RESPWriter) {
@@ -136,7 +156,7 @@ enum QueueEncoder {
     private static func peeked(_ message: PeekedMessage, into writer: inout RESPWriter) {
         let view = message.view
         writer.map(view.deadLetter == nil ? 15 : 16)
-        writer.pair("id", view.id.description)
+        writer.pair("id", message.id.description)
         writer.pair("state", view.state.word)
         writer.pair("bytes", view.bytes)
         writer.pair("key", view.key.text)
@@ -160,7 +180,9 @@ enum QueueEncoder {
         writer.push(3)
         writer.bulk("queue-message")
         writer.bulk(queue.text)
-        delivery(message, into: &writer)
+        var reply = ReplyBytes(version: writer.version, capacity: message.content.body.count + 320)
+        delivery(message, into: &reply)
+        writer.written(reply.bytes)
     }
 
     /// A subscription has ended on the server's side: `queue-end`, queue, why.

@@ -11,6 +11,7 @@ struct Checkers {
     var durableVote = DurableVote()
     var locks: [LockModel]
     var deadlocks: DeadlockCheck
+    var queues: [QueueModel]
     /// The last forced release of each lock, as a log index.
     var breaks = LookupTable<LockModel.ObjectKey, LogIndex>()
     var reads = LinearizableReads()
@@ -20,6 +21,7 @@ struct Checkers {
         witnesses = (0..<swarm.shards).map { Witness(shard: $0, limits: limits) }
         logMatching = Array(repeating: LogMatching(), count: swarm.shards)
         locks = (0..<swarm.shards).map { LockModel(shard: $0) }
+        queues = (0..<swarm.shards).map { QueueModel(shard: $0, limits: limits.queues) }
         deadlocks = DeadlockCheck(shards: swarm.shards)
     }
 }

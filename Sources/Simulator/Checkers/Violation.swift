@@ -18,6 +18,14 @@ package enum CheckerName: String, Sendable, CaseIterable {
     case linearizableReads = "linearizable-reads"
     case replies = "replies"
     case replicaDigest = "replica-digest"
+    case queueAccounting = "queue-accounting"
+    case queueBodies = "queue-bodies"
+    case queueDedup = "queue-dedup"
+    case queueDelivery = "queue-delivery"
+    case queueLease = "queue-lease"
+    case queueOrder = "queue-order"
+    case queueReceipts = "queue-receipts"
+    case queueRules = "queue-rules"
     case liveness = "liveness"
 }
 

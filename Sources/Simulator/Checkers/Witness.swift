@@ -6,8 +6,9 @@ import RaftCore
 import Replica
 
 /// The observer's own copy of one shard's state machine. It applies each entry when the first replica commits it,
-/// and so is never behind any of them: what a replica does later is compared with what happened here.
-struct Witness {
+/// and so is never behind any of them: what a replica does later is compared with what happened here. A class, because
+/// it is large and handed to every checker.
+final class Witness {
     /// What one committed command brought about.
     struct Outcome {
         var index: LogIndex
@@ -16,7 +17,7 @@ struct Witness {
         var envelope: CommandEnvelope
         var effects: LockEffects
         var queueEffects: QueueEffects
-        /// The request had been applied before; its first result was given again.
+        /// The request had been applied before, and its first result was given again, or it came too late.
         var isDuplicate: Bool
 
         /// Nil for a command of another service.
@@ -26,16 +27,16 @@ struct Witness {
     }
 
     let shard: Int
-    private(set) var state: ShardState
-    private var terms: [Term] = [.zero]
+    @exclusivity(unchecked) private(set) var state: ShardState
+    @exclusivity(unchecked) private var terms: [Term] = [.zero]
     /// The term in which each entry was committed, which may be later than the entry's own.
-    private var commitTerms: [Term] = [.zero]
-    private var contents: [UInt64] = [0]
-    private var digests: [UInt64]
-    private var responses = LookupTable<RequestID, ShardAnswer>()
+    @exclusivity(unchecked) private var commitTerms: [Term] = [.zero]
+    @exclusivity(unchecked) private var contents: [UInt64] = [0]
+    @exclusivity(unchecked) private var digests: [UInt64]
+    @exclusivity(unchecked) private var responses = LookupTable<RequestID, ShardAnswer>()
     /// Where each request was first applied.
-    private var positions = LookupTable<RequestID, LogIndex>()
-    private var effects = ShardEffects()
+    @exclusivity(unchecked) private var positions = LookupTable<RequestID, LogIndex>()
+    @exclusivity(unchecked) private var effects = ShardEffects()
 
     init(shard: Int, limits: ShardLimits) {
         self.shard = shard
@@ -73,7 +74,7 @@ struct Witness {
     func position(of request: RequestID) -> LogIndex? { positions[request] }
 
     /// Applies the next entry. Nil for entries without a command.
-    mutating func apply(_ entry: Entry, committedIn term: Term, _ violations: inout ViolationLog) -> Outcome? {
+    func apply(_ entry: Entry, committedIn term: Term, _ violations: inout ViolationLog) -> Outcome? {
         terms.append(entry.term)
         commitTerms.append(term)
         contents.append(entry.contentHash)
@@ -89,7 +90,10 @@ struct Witness {
         digests.append(state.digest)
         guard let envelope else { return nil }
         let id = envelope.request
-        let isDuplicate = id.origin != 0 && positions[id] != nil
+        // One that comes after its origin has given it up is not carried out, even if it is the first to come.
+        let isForgotten =
+            state.requests.lookup(id) == .forgotten && !effects.answers.contains { $0.request == id }
+        let isDuplicate = id.origin != 0 && (positions[id] != nil || isForgotten)
         if id.origin != 0 && !isDuplicate { positions[id] = entry.index }
         for (request, answer) in effects.answers { note(answer, to: request, &violations) }
         // A retry is answered again without asking the lock table, whose effects then lack the answer.
@@ -109,7 +113,7 @@ struct Witness {
     }
 
     /// A request has one result, however often it is asked for.
-    private mutating func note(_ response: ShardAnswer, to request: RequestID, _ violations: inout ViolationLog) {
+    private func note(_ response: ShardAnswer, to request: RequestID, _ violations: inout ViolationLog) {
         guard request.origin != 0 else { return }
         if let first = responses[request] {
             violations.expect(

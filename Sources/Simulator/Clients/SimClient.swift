@@ -12,6 +12,8 @@ enum ClientAnswer {
 
 enum OperationKind {
     case open, renew, close, acquire, acquireAll, release, convert, read, cancel, breakLock, malformed
+    /// See `QueueErrand`.
+    case queue
 }
 
 /// One request as a client sees it. A retry after an unknown outcome is an operation of its own with the same
@@ -29,6 +31,8 @@ struct Operation {
     let sentAt: WorldTime
     /// Every entry up to here was committed somewhere before this was sent.
     let floor: LogIndex
+    /// Nil for a request about locks.
+    var errand: QueueErrand?
     /// Cancellations: the operation that is to be cancelled.
     var target: Int?
     var attempt = 1
@@ -81,7 +85,7 @@ struct ClientSession {
     static func safe(_ ttl: UInt64) -> Interval { .microseconds(ttl &* 800) }
 }
 
-/// A simulated client machine: a clock of its own, a connection to one node, and sessions with locks.
+/// A simulated client machine: a clock of its own, a connection to one node, and sessions with locks, or queues.
 struct SimClient {
     let index: Int
     var node: Int
@@ -95,4 +99,6 @@ struct SimClient {
     var pausedUntil = WorldTime.zero
     var nextThink = WorldTime.zero
     var sessionsOpened = 0
+    /// Set in a client of queues, which then uses nothing else.
+    var agent: QueueAgent?
 }

@@ -7,6 +7,7 @@ import Replica
 extension Simulation {
     func digest(_ answer: ClientAnswer, _ position: Int) {
         let operation = operations[position]
+        if let errand = operation.errand { return digest(answer, position, errand) }
         switch answer {
         case .connectionLost:
             probes.hit(.answerUnknown)

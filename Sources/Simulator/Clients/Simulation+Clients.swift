@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import LockCore
 import Primitives
+import QueueCore
 import Replica
 
 /// How clients' requests travel, and what becomes of their answers.
@@ -17,7 +18,8 @@ extension Simulation {
         shard: Int,
         target: Int? = nil,
         attempt: Int = 1,
-        firstTry: Int? = nil
+        firstTry: Int? = nil,
+        errand: QueueErrand? = nil
     ) -> Int {
         let node = nodes[clients[client].node]
         let position = operations.count
@@ -32,6 +34,7 @@ extension Simulation {
                 sentLocal: clients[client].clock.local(now),
                 sentAt: now,
                 floor: checkers.witnesses[shard].last,
+                errand: errand,
                 target: target,
                 attempt: attempt,
                 firstTry: firstTry
@@ -70,10 +73,15 @@ extension Simulation {
         var request = operation.request
         if let target = operation.target {
             guard let id = operations[target].requestID else {
-                complete(position, .lock(.cancelled(found: false)), node)
+                complete(
+                    position,
+                    operation.errand == nil
+                        ? .lock(.cancelled(found: false)) : .queue(QueueAnswer(.waitCancelled(found: false))),
+                    node
+                )
                 return
             }
-            request = .command(.cancel(id))
+            request = operation.cancellation(of: id)
         }
         let id = node.router?.submit(
             request,
@@ -84,15 +92,16 @@ extension Simulation {
             into: &node.routerEffects
         )
         operations[position].requestID = id?.1
-        if case .query = request, let id { checkers.reads.begins(id.1, shard: operation.shard, floor: operation.floor) }
-        if case .renew = request, let id { checkers.reads.begins(id.1, shard: operation.shard, floor: operation.floor) }
+        if let id, !request.isMutation {
+            checkers.reads.begins(id.1, shard: operation.shard, floor: operation.floor)
+        }
     }
 
     /// The caller has gone: its wait leaves the line.
     func cancelAbandoned(_ position: Int, _ node: SimNode, _ local: Instant) {
         guard let id = operations[position].requestID, !operations[position].isAnswered else { return }
         _ = node.router?.submit(
-            .command(.cancel(id)),
+            operations[position].cancellation(of: id),
             to: ShardID(UInt16(operations[position].shard)),
             caller: Self.nobody,
             timeout: nil,
@@ -132,6 +141,7 @@ extension Simulation {
 
     /// An answer says what the log says.
     private func checkReply(_ response: Response, to operation: Operation) {
+        if case .queue(let answer) = response { return checkReply(answer, to: operation) }
         guard let id = operation.requestID, case .lock(let reply) = response,
             case .command = operation.request
         else { return }
@@ -147,6 +157,30 @@ extension Simulation {
             violations.report(
                 .replies,
                 "request \(id) of shard \(operation.shard) was answered \(reply) before anybody committed it"
+            )
+        }
+    }
+
+    private func checkReply(_ answer: QueueAnswer, to operation: Operation) {
+        checkBodies(answer, operation)
+        guard let id = operation.requestID, operation.request.isMutation else { return }
+        if let witnessed = checkers.witnesses[operation.shard].answer(to: id) {
+            violations.expect(
+                witnessed == .queue(answer.response),
+                .replies,
+                "request \(id) of shard \(operation.shard) was answered \(answer.response), the log says \(witnessed)"
+            )
+            return
+        }
+        switch answer.response {
+        case .refused(.invalid), .refused(.emptyBody), .refused(.tooLarge):
+            // Refused before it reached the log.
+            break
+        default:
+            violations.report(
+                .replies,
+                "request \(id) of shard \(operation.shard) was answered \(answer.response) before anybody "
+                    + "committed it"
             )
         }
     }
@@ -196,5 +230,12 @@ extension Simulation {
             close(position)
             digest(.connectionLost, position)
         }
+    }
+}
+
+extension Operation {
+    /// Takes the wait of this request out of its line.
+    func cancellation(of id: RequestID) -> Request {
+        if case .queue = request { .queue(.cancelWait(id)) } else { .command(.cancel(id)) }
     }
 }

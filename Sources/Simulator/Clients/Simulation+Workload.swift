@@ -13,6 +13,7 @@ extension Simulation {
             return
         }
         trace.note(11, UInt64(client), now.nanoseconds)
+        guard clients[client].agent == nil else { return wakeAgent(client) }
         let local = clients[client].clock.local(now)
         for session in clients[client].active { tend(client, session, local) }
         giveUpOnSilence(client)
@@ -53,7 +54,7 @@ extension Simulation {
     }
 
     /// A node that does not answer a renewal is left.
-    private func giveUpOnSilence(_ client: Int) {
+    func giveUpOnSilence(_ client: Int) {
         let patience = swarm.requestTimeout + .milliseconds(500)
         for position in clients[client].outstanding {
             let operation = operations[position]
@@ -64,6 +65,12 @@ extension Simulation {
             }
             // A wait is only as good as the node it hangs on: half a time to live without any answer is too long.
             if operation.kind == .renew && now.since(operation.sentAt) > .milliseconds(swarm.sessionTTL / 2) {
+                abandonNode(client)
+                return
+            }
+            if operation.errand?.isRenewal ?? false,
+                now.since(operation.sentAt) > .milliseconds(swarm.queues.consumerTTL / 2)
+            {
                 abandonNode(client)
                 return
             }

@@ -14,6 +14,7 @@ enum Event {
     case diskDone(node: Int, life: UInt32, batch: UInt64)
     case snapshotWritten(node: Int, life: UInt32, shard: Int)
     case snapshotInPlace(node: Int, life: UInt32, shard: Int)
+    case bodiesRead(node: Int, life: UInt32, shard: Int, BodyRead)
     case restart(node: Int)
     case resume(node: Int)
     case client(Int)

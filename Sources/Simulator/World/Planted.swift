@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #if PLANTED_BUGS
     import LockCore
+    import QueueCore
     import RaftCore
 #endif
 
@@ -21,6 +22,13 @@ package struct PlantedBug: Sendable {
         PlantedBug(name: "grant-without-session-check", scenario: "sessions", checker: .sessionRules, seeds: 50),
         PlantedBug(name: "expiry-from-deposed-leader", scenario: "deposed-expiry", checker: .sessionRules, seeds: 200),
         PlantedBug(name: "token-not-rising", scenario: "calm", checker: .tokenOrder, seeds: 20),
+        PlantedBug(name: "stale-receipt-accepted", scenario: "queues", checker: .queueReceipts, seeds: 20),
+        PlantedBug(name: "nack-frees-key", scenario: "queues", checker: .queueOrder, seeds: 20),
+        PlantedBug(name: "dedup-not-in-snapshot", scenario: "queue-snapshots", checker: .replicaDigest, seeds: 50),
+        PlantedBug(name: "consumer-end-forgets", scenario: "queue-consumers", checker: .queueRules, seeds: 20),
+        PlantedBug(name: "bodies-of-delayed", scenario: "queue-snapshots", checker: .queueBodies, seeds: 20),
+        PlantedBug(name: "extend-ignored", scenario: "queues", checker: .queueLease, seeds: 50),
+        PlantedBug(name: "priority-inverted", scenario: "queues", checker: .queueOrder, seeds: 50),
     ]
 
     package static func named(_ name: String) -> PlantedBug? { all.first { $0.name == name } }
@@ -52,6 +60,19 @@ package struct PlantedBug: Sendable {
             case "grant-without-session-check": .grantWithoutSessionCheck
             case "expiry-from-deposed-leader": .expiryFromDeposedLeader
             case "token-not-rising": .tokenNotRising
+            default: nil
+            }
+        }
+
+        var plantedQueueBug: PlantedQueueBug? {
+            switch planted {
+            case "stale-receipt-accepted": .staleReceiptAccepted
+            case "nack-frees-key": .nackFreesKey
+            case "dedup-not-in-snapshot": .dedupNotInSnapshot
+            case "consumer-end-forgets": .consumerEndForgetsDeliveries
+            case "bodies-of-delayed": .bodiesOfDelayedDropped
+            case "extend-ignored": .extendIgnored
+            case "priority-inverted": .priorityInverted
             default: nil
             }
         }

@@ -14,6 +14,13 @@ package enum Probe: Int, Sendable, CaseIterable {
     case sessionExpired, expiryRefuted, sessionClosed, waitEndedBySession, sessionLostByClient
     case readAnswered
     case oldDiskRestored, digestCompared, codecRoundTrip
+    case messagePublished, publishRepeated, publishFenced, queueFull
+    case messageDelivered, messageRedelivered, deliveredToWaiting, receiveTimedOut, receiveCancelled
+    case messageAcked, settledAgain, receiptStale, leaseExpired, keyHeld
+    case messageDied, deadLetterMoved, messageRedriven, messageExpired, messageDropped, messageCancelled
+    case queuePurged, queueDeleted, queuePaused, wrongLanes
+    case consumerOpened, consumerExpired, consumerResumed, notResumed, noCredit
+    case bodyReadFromDisk, bodyGoneMeanwhile, messageDrained
 }
 
 /// How often each probe, or fault, was hit.

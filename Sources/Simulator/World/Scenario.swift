@@ -31,6 +31,7 @@ package struct Scenario: Sendable {
             [.partition, .isolateNode, .isolateLeader, .oneWay, .bridge, .flapping]
         },
         Scenario("bridge", "A–B–C with A–C cut: one leader stays, terms do not inflate") { swarm, _ in
+            swarm.queues.clients = 0
             swarm.nodes = 3
             swarm.faults = [.bridge]
             // Two at once cut a node off altogether.
@@ -70,6 +71,7 @@ package struct Scenario: Sendable {
             swarm.workload.leaseReads = 80
         },
         Scenario("stale-read", "reads while leaders are cut off and old replies are on their way") { swarm, _ in
+            swarm.queues.clients = 0
             swarm.nodes = 3
             swarm.faults = [.isolateLeader, .pauseLeader, .pauseLeader, .oneWay, .delay, .swizzle]
             swarm.latencyMax = .milliseconds(5)
@@ -80,6 +82,7 @@ package struct Scenario: Sendable {
             swarm.clients = 6
         },
         Scenario("figure-8", "leaders change with entries of old terms in flight (Raft figure 8)") { swarm, random in
+            swarm.queues.clients = 0
             swarm.nodes = random.chance(1, in: 2) ? 3 : 5
             swarm.faults = [.isolateLeader, .killLeader, .oneWay, .slowDisk]
             swarm.faultMin = .milliseconds(50)
@@ -90,6 +93,7 @@ package struct Scenario: Sendable {
             swarm.preferLeaders = false
         },
         Scenario("deposed-expiry", "leaders come and go within a session's time to live") { swarm, random in
+            swarm.queues.clients = 0
             swarm.nodes = 3
             swarm.faults = [.isolateLeader, .pauseLeader, .transferLeadership]
             swarm.sessionTTL = 1_000 + random.below(500)
@@ -100,6 +104,7 @@ package struct Scenario: Sendable {
             swarm.preferLeaders = true
         },
         Scenario("sessions", "sessions end while they wait, and are granted nothing") { swarm, _ in
+            swarm.queues.clients = 0
             swarm.workload.abandon = 10
             swarm.workload.close = 6
             swarm.workload.waitNone = 5
@@ -125,6 +130,39 @@ package struct Scenario: Sendable {
             swarm.workload.breakLock = 0
             swarm.workload.abandon = 0
             swarm.deadlockBudget = .milliseconds(5_000)
+            swarm.queues.clients = 0
+        },
+        Scenario("queues", "busy queues under all kinds of fault") { swarm, _ in
+            swarm.clients = 1
+            swarm.queues.clients = 4
+            swarm.queues.thinkMax = .milliseconds(120)
+        },
+        Scenario("queue-snapshots", "messages leave the log and are read back") { swarm, random in
+            swarm.faults = [.isolateNode, .kill, .powerCut, .clusterPowerCut, .transferLeadership, .slowDisk]
+            swarm.nodes = 3
+            swarm.clients = 1
+            swarm.snapshotLogBytes = 1_024 << Int(random.below(3))
+            swarm.snapshotChunkBytes = 1_024
+            swarm.compactionTailEntries = 0
+            swarm.queues.clients = 3
+            swarm.queues.thinkMax = .milliseconds(120)
+            swarm.queues.workload.named = 40
+            swarm.queues.workload.delayed = 20
+        },
+        Scenario("queue-consumers", "consumers come, go, are cut off and resume") { swarm, _ in
+            swarm.faults = [
+                .killLeader, .isolateLeader, .pauseLeader, .connectionReset, .transferLeadership, .clientPause,
+            ]
+            swarm.nodes = 3
+            swarm.clients = 1
+            swarm.queues.clients = 4
+            swarm.queues.thinkMax = .milliseconds(120)
+            swarm.queues.consumerTTL = 1_000
+            swarm.queues.workload.withConsumer = 95
+            swarm.queues.workload.open = 15
+            swarm.queues.workload.close = 4
+            swarm.queues.workload.abandon = 3
+            swarm.queues.workload.resume = 6
         },
     ]
 

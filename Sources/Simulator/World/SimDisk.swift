@@ -10,6 +10,7 @@ struct SimDisk {
     struct Snapshot {
         var metadata: SnapshotMetadata
         var bytes: [UInt8]
+        var bodies: SnapshotBodies
     }
 
     /// A snapshot on its way in.
@@ -84,6 +85,19 @@ struct SimDisk {
 
     func snapshot(_ metadata: SnapshotMetadata, shard: Int) -> Snapshot? {
         files[shard].first { $0.metadata == metadata }
+    }
+
+    /// The one of the highest index among those that are meant.
+    func newestSnapshot(of shard: Int, where isMeant: (SnapshotMetadata) -> Bool) -> Snapshot? {
+        files[shard].filter { isMeant($0.metadata) }.max { $0.metadata.index < $1.metadata.index }
+    }
+
+    /// A message beside any snapshot that is still there.
+    func body(of message: UInt64, shard: Int) -> [UInt8]? {
+        for file in files[shard] {
+            if let body = file.bodies.find(message) { return body }
+        }
+        return nil
     }
 
     // MARK: Accidents

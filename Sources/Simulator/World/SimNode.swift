@@ -15,6 +15,7 @@ enum NodeInput {
     case snapshotRead(shard: Int, SnapshotRead)
     case snapshotStored(shard: Int, SnapshotStore)
     case snapshotInstalled(shard: Int, from: NodeID, SimDisk.Snapshot)
+    case bodiesRead(shard: Int, BodyRead)
     case transferLeadership(shard: Int)
     case clientRequest(Int)
     case clientCancel(Int)
@@ -26,7 +27,7 @@ extension NodeInput {
         switch self {
         case .frame(let peer, _), .peerConnected(let peer), .peerDisconnected(let peer): peer
         case .tick, .transferLeadership: -1
-        case .batchSynced, .snapshotWritten, .snapshotRead, .snapshotStored, .snapshotInstalled: -2
+        case .batchSynced, .snapshotWritten, .snapshotRead, .snapshotStored, .snapshotInstalled, .bodiesRead: -2
         case .clientRequest(let operation), .clientCancel(let operation): 1000 + operation
         }
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import LockCore
 import Primitives
+import QueueCore
 import RaftCore
 import Replica
 
@@ -44,11 +45,11 @@ extension Simulation {
     }
 
     private func makeReplica(_ node: SimNode, _ shard: Int, _ found: RecoveredLog, _ local: Instant) -> Replica? {
-        var bytes: [UInt8]?
+        var snapshot: SimDisk.Snapshot?
         if let expected = found.snapshot {
             probes.hit(.recoveredFromSnapshot)
-            bytes = node.disk.snapshot(expected, shard: shard)?.bytes
-            guard bytes != nil else {
+            snapshot = node.disk.snapshot(expected, shard: shard)
+            guard snapshot != nil else {
                 violations.report(
                     .durability,
                     "the snapshot that the log of shard \(shard) on node \(node.index) names is gone"
@@ -57,13 +58,15 @@ extension Simulation {
             }
         }
         do throws(DecodingError) {
-            return try Replica(
+            let replica = try Replica(
                 configuration: replicaConfiguration(node, shard),
                 recovered: found,
-                snapshot: bytes,
+                snapshot: snapshot?.bytes,
                 seed: random.next(),
                 now: local
             )
+            checkBodies(snapshot, replica, node, shard)
+            return replica
         } catch {
             violations.report(.durability, "node \(node.index) cannot start shard \(shard): \(error)")
             return nil
@@ -111,7 +114,11 @@ extension Simulation {
         #if PLANTED_BUGS
             limits.plantedBug = options.plantedLockBug
         #endif
-        return ShardLimits(locks: limits)
+        var queueLimits = swarm.queues.limits
+        #if PLANTED_BUGS
+            queueLimits.plantedBug = options.plantedQueueBug
+        #endif
+        return ShardLimits(locks: limits, queues: queueLimits)
     }
 
     private func routerConfiguration(_ node: SimNode) -> RouterConfiguration {

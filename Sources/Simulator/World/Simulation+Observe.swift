@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import LockCore
 import Primitives
+import QueueCore
 import RaftCore
 import Replica
 
@@ -187,6 +188,9 @@ extension Simulation {
     private func committed(_ outcome: Witness.Outcome, _ shard: Int) {
         countProbes(outcome)
         noteWorld(Self.summary(outcome, shard))
+        checkers.queues[shard].apply(outcome, checkers.witnesses[shard].state.queues, &violations)
+        checkQueueClients(outcome, shard)
+        guard case .lock = outcome.envelope.command else { return }
         checkers.locks[shard].apply(outcome, &violations)
         checkSessions(outcome, shard)
         checkers.deadlocks.check(
@@ -206,7 +210,10 @@ extension Simulation {
         while host.shadow.repliesSeen < count {
             let envelope = host.effects.replies[host.shadow.repliesSeen]
             host.shadow.repliesSeen += 1
-            guard case .answer(.lock) = envelope.reply else { continue }
+            switch envelope.reply {
+            case .answer(.lock), .answer(.queue): break
+            default: continue
+            }
             checkers.reads.answers(
                 envelope.id,
                 shard: shard,

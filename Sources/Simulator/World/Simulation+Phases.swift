@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import LockCore
 import Primitives
+import QueueCore
 import RaftCore
 import Replica
 
@@ -63,7 +64,11 @@ extension Simulation {
     private var living: [SimNode] { nodes.filter { $0.condition == .running } }
 
     private func isAtRest() -> Bool {
-        guard clients.allSatisfy({ $0.outstanding.isEmpty && $0.active.isEmpty }) else { return false }
+        guard
+            clients.allSatisfy({
+                $0.outstanding.isEmpty && $0.active.isEmpty && $0.agent?.active.isEmpty ?? true
+            })
+        else { return false }
         let living = living
         guard living.count > nodes.count / 2 else { return false }
         for shard in 0..<swarm.shards {
@@ -71,6 +76,8 @@ extension Simulation {
             guard living.contains(where: { $0.replicas[shard].replica.isReadyLeader }) else { return false }
             for node in living where node.replicas[shard].replica.state.applied < last { return false }
             guard checkers.witnesses[shard].state.locks.sessionCount == 0 else { return false }
+            let queues = checkers.witnesses[shard].state.queues
+            guard queues.messageCount == 0, queues.consumerCount == 0, queues.waiterCount == 0 else { return false }
         }
         return true
     }
@@ -92,6 +99,13 @@ extension Simulation {
             }
             for node in living where node.replicas[shard].replica.state.applied < witness.last {
                 missing.append("node \(node.index) is behind in shard \(shard)")
+            }
+            let queues = witness.state.queues
+            if queues.messageCount + queues.consumerCount + queues.waiterCount > 0 {
+                missing.append(
+                    "shard \(shard) has \(queues.messageCount) messages, \(queues.consumerCount) consumers and "
+                        + "\(queues.waiterCount) waiting receives left"
+                )
             }
             if witness.state.locks.sessionCount > 0 {
                 missing.append("shard \(shard) has \(witness.state.locks.sessionCount) sessions left")

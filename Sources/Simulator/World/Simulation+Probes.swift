@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import LockCore
 import Primitives
+import QueueCore
 import RaftCore
 import Replica
 
@@ -50,12 +51,19 @@ extension Simulation {
 
     static func summary(_ outcome: Witness.Outcome, _ shard: Int) -> String {
         let answers = outcome.effects.responses.map { "\($0.request) → \($0.response)" }.joined(separator: "; ")
-        let events = outcome.effects.events.map { "\($0)" }.joined(separator: "; ")
+        let queues = outcome.queueEffects.responses.map { "\($0.request) → \($0.response)" }
+            .joined(separator: "; ")
+        let events =
+            outcome.effects.events.map { "\($0)" }.joined(separator: "; ")
+            + outcome.queueEffects.events.map { "\($0)" }.joined(separator: "; ")
         let text =
             "shard \(shard) entry \(outcome.index)/\(outcome.term) "
             + "\(outcome.envelope.request)\(outcome.isDuplicate ? " again" : ""): "
-            + "\(outcome.envelope.command) ⇒ \(answers) | \(events)"
-        return text.replacing("LockCore.", with: "").replacing("Primitives.", with: "")
+            + "\(outcome.envelope.command) ⇒ \(answers)\(queues) | \(events)"
+        return text.replacing("LockCore.", with: "").replacing("QueueCore.", with: "").replacing(
+            "Primitives.",
+            with: ""
+        )
     }
 
     static func summary(_ message: RaftMessage) -> String {

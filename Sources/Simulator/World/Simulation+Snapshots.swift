@@ -17,7 +17,9 @@ extension Simulation {
                 size: UInt64(bytes.count),
                 checksum: Checksum.crc32c(bytes)
             )
-            node.replicas[shard].snapshotJob = SimDisk.Snapshot(metadata: metadata, bytes: bytes)
+            let bodies = gatherBodies(job, node, shard)
+            remember(bodies, of: metadata, shard, node)
+            node.replicas[shard].snapshotJob = SimDisk.Snapshot(metadata: metadata, bytes: bytes, bodies: bodies)
             let delay = random.interval(from: .milliseconds(1), to: .milliseconds(60)) + node.syncDelay
             queue.schedule(.snapshotWritten(node: node.index, life: node.life, shard: shard), at: now + delay)
         }
@@ -72,7 +74,12 @@ extension Simulation {
             )
             return
         }
-        node.replicas[shard].installing = (store.from, SimDisk.Snapshot(metadata: chunk.snapshot, bytes: bytes))
+        let snapshot = SimDisk.Snapshot(
+            metadata: chunk.snapshot,
+            bytes: bytes,
+            bodies: bodies(of: chunk.snapshot, shard)
+        )
+        node.replicas[shard].installing = (store.from, snapshot)
         // On the helper thread, behind whatever else is there: much may change meanwhile.
         let delay = random.interval(from: .milliseconds(1), to: .milliseconds(400)) + node.syncDelay
         queue.schedule(.snapshotInPlace(node: node.index, life: node.life, shard: shard), at: now + delay)

@@ -46,6 +46,7 @@ extension Simulation {
         case .snapshotInstalled(let shard, let from, let snapshot):
             probes.hit(.snapshotInstalled)
             step(.snapshotInstalled(from: from, snapshot.metadata, bytes: snapshot.bytes), node, shard, local)
+        case .bodiesRead(let shard, let read): answerRead(read, node, shard, local)
         case .transferLeadership(let shard): step(.transferLeadership(to: nil), node, shard, local)
         case .clientRequest(let operation): submit(operation, node, local)
         case .clientCancel(let operation): cancelAbandoned(operation, node, local)
@@ -113,6 +114,7 @@ extension Simulation {
         host.shadow.persistSeen = 0
         host.shadow.repliesSeen = 0
         carryOut(effects, node, host.shard, local)
+        carryOutReads(effects, node, host)
         effects.removeAll()
         swap(&effects, &node.spareEffects)
     }

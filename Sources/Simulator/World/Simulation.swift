@@ -48,6 +48,7 @@ package final class Simulation {
     let options: SimulationOptions
     let swarm: Swarm
     let names: NameTable
+    let lines: LineTable
     @exclusivity(unchecked) var now = WorldTime.zero
     @exclusivity(unchecked) var queue = EventQueue()
     @exclusivity(unchecked) var network: SimNetwork
@@ -55,6 +56,8 @@ package final class Simulation {
     @exclusivity(unchecked) var clients: [SimClient] = []
     @exclusivity(unchecked) var operations: [Operation] = []
     var sessionOwners = LookupTable<SessionID, (client: Int, session: Int)>()
+    var consumerOwners = LookupTable<Name, (client: Int, consumer: Int)>()
+    var snapshotBodies = LookupTable<SnapshotKey, SnapshotBodies>()
     @exclusivity(unchecked) var checkers: Checkers
     @exclusivity(unchecked) var violations = ViolationLog()
     var nemesis: Nemesis
@@ -73,6 +76,7 @@ package final class Simulation {
         var swarmRandom = SeededRandom(seed: seeds.next())
         swarm = options.scenario.configure(&swarmRandom)
         names = NameTable(swarm: swarm)
+        lines = LineTable(swarm: swarm)
         network = SimNetwork(
             nodeCount: swarm.nodes,
             random: SeededRandom(seed: seeds.next()),
@@ -96,6 +100,17 @@ package final class Simulation {
                     random: SeededRandom(seed: seeds.next())
                 )
             )
+        }
+        guard lines.queueCount > 0 else { return }
+        for index in swarm.clients..<(swarm.clients + swarm.queues.clients) {
+            var client = SimClient(
+                index: index,
+                node: Int(random.below(UInt64(swarm.nodes))),
+                clock: makeClock(),
+                random: SeededRandom(seed: seeds.next())
+            )
+            client.agent = QueueAgent(client: index, lines: lines)
+            clients.append(client)
         }
     }
 
@@ -144,6 +159,7 @@ package final class Simulation {
         case .diskDone(let node, let life, let batch): diskDone(nodes[node], life, batch)
         case .snapshotWritten(let node, let life, let shard): snapshotWritten(nodes[node], life, shard)
         case .snapshotInPlace(let node, let life, let shard): snapshotInPlace(nodes[node], life, shard)
+        case .bodiesRead(let node, let life, let shard, let read): bodiesRead(nodes[node], life, shard, read)
         case .restart(let node): restart(nodes[node])
         case .resume(let node): resume(nodes[node])
         case .client(let client): wake(client)

@@ -68,6 +68,8 @@ package struct Swarm: Sendable {
     package var maxElections = UInt64.max
     /// A minority stays dead after healing.
     package var leaveMinorityDead = false
+
+    package var queues = QueueSwarm()
 }
 
 /// Relative weights of what clients do.
@@ -119,6 +121,9 @@ extension Swarm {
         for kind in FaultKind.mix where random.chance(kind.costsNode ? 1 : 5, in: 10) { swarm.faults.append(kind) }
         swarm.maxConcurrentFaults = 1 + Int(random.below(3))
         swarm.leaveMinorityDead = random.chance(1, in: 4)
+        // Numbers of its own: what is drawn for queues changes nothing of what is drawn for the rest.
+        var queueRandom = SeededRandom(seed: StableHash.combine(random.state, 1))
+        swarm.queues = .mixed(&queueRandom)
         return swarm
     }
 
