@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package import LockCore
-package import QueueCore
 import Primitives
+package import QueueCore
 package import Replica
 
 /// What a refusal, or an answer that never came, is called and said to be; one source for all front ends.
@@ -86,14 +86,19 @@ package struct RefusalText: Equatable, Sendable {
         case .noConsumer(let id):
             self.init(
                 code: "no_consumer",
-                detail: "consumer '\(id)' does not exist: it was closed, has expired or was never opened"
+                detail: "consumer '\(ConsumerKey.id(of: id))' does not exist: it was closed, has expired or was "
+                    + "never opened"
             )
         case .consumerExists(let id):
-            self.init(code: "consumer_exists", detail: "consumer '\(id)' is open already with other settings")
+            self.init(
+                code: "consumer_exists",
+                detail: "consumer '\(ConsumerKey.id(of: id))' is open already with other settings"
+            )
         case .noCredit(let id):
             self.init(
                 code: "no_credit",
-                detail: "consumer '\(id)' has as many messages in flight as its credit allows; settle some"
+                detail: "consumer '\(ConsumerKey.id(of: id))' has as many messages in flight as its credit allows; "
+                    + "settle some"
             )
         case .staleSequence:
             self.init(

@@ -106,7 +106,7 @@ struct ProducerTable: Sendable {
             next = min(next, value.lastUsed + window)
         }
         producers = kept
-        sweepAfter = next
+        sweepAfter = kept.isEmpty ? stamp : next
         return producers.count < limit
     }
 

@@ -218,8 +218,12 @@ struct IDLine: Sendable {
 
     private mutating func rebuild(_ store: borrowing MessageStore, _ key: Key) {
         let ids = offered(store, key)
+        let live = live
         self = IDLine()
         for id in ids { insert(id, store) }
+        // The message that is about to join may have left an id behind by an earlier life in this line. It is counted
+        // when it joins; one id too many is passed over like any that stayed behind.
+        self.live = live
     }
 
     /// All ids that are in the line, in order.

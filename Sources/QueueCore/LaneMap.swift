@@ -5,6 +5,9 @@ package import Primitives
 /// its lane by jump consistent hash, so raising the number of lanes moves no more keys than it must, and only to the
 /// new lanes.
 package struct LaneMap: Sendable, Equatable {
+    /// What a lane adds to its queue's name, at most.
+    package static let suffixBytes = 5
+
     package let queue: Name
     /// 1 to `QueueLimits.lanes`.
     package let lanes: Int

@@ -117,7 +117,8 @@ struct MessageTable: Sendable {
 
     /// The last chunk that begins at or before the id; -1 when there is none.
     private func chunk(of id: UInt64) -> Int {
-        chunks.withUnsafeBufferPointer { chunks in
+        guard !chunks.isEmpty else { return -1 }
+        return chunks.withUnsafeBufferPointer { chunks in
             // New messages are asked for most.
             if let base = chunks.baseAddress, base[chunks.count - 1].first <= id { return chunks.count - 1 }
             var low = 0

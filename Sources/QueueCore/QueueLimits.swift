@@ -39,6 +39,8 @@ package struct QueueLimits: Sendable, Equatable {
     // Bounds of single values; see `QueueState.validate`.
     package static let nameBytes = 512
     package static let keyBytes = 512
+    /// A front end may put the queue's name in front of its users' ids.
+    package static let consumerBytes = 1_100
     package static let tenantBytes = 128
     package static let dedupBytes = 512
     package static let reasonBytes = 1_024

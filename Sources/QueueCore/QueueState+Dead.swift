@@ -61,6 +61,9 @@ extension QueueState {
         let settings = queues[queue].settings
         guard settings.deadLetter.byteCount > 0, let lane = LaneMap.parse(queues[queue].name)?.lane else { return nil }
         let name = LaneMap(queue: settings.deadLetter, lanes: Int(settings.lanes)).line(Int(lane))
+        // A line is made here without anybody having asked for it: what could not be declared is not made either, or no
+        // snapshot of the state could be read.
+        guard check(name) == nil else { return nil }
         var own = QueueSettings()
         own.lanes = settings.lanes
         return queueIndex[name] ?? makeQueue(name, own, context, into: &effects)

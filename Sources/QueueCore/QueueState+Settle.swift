@@ -17,6 +17,14 @@ extension QueueState {
         respond(.settled(outcomes), context, into: &effects)
     }
 
+    /// Whether this delivery is under way: its message is in flight by it, and by no later one.
+    package func isOutstanding(_ receipt: Receipt) -> Bool {
+        guard let position = store.table.find(receipt.message.rawValue) else { return false }
+        let record = store.table[position]
+        return record.state == .inFlight && record.extra != noSlot
+            && store.extras[record.extra].deliveries == receipt.delivery
+    }
+
     /// Whether the delivery that this receipt was given for is under way.
     func judge(_ receipt: Receipt, _ context: QueueContext) -> SettleOutcome {
         guard receipt.shard == shard else { return .foreign }

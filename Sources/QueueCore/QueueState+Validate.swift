@@ -23,7 +23,7 @@ extension QueueState {
         }
     }
 
-    private func check(_ name: Name) -> QueueError? {
+    func check(_ name: Name) -> QueueError? {
         guard (1...QueueLimits.nameBytes).contains(name.byteCount) else {
             return .invalid("a queue's name has 1 to \(QueueLimits.nameBytes) bytes")
         }
@@ -34,7 +34,18 @@ extension QueueState {
         guard (1...UInt64(QueueLimits.lanes)).contains(settings.lanes) else {
             return .invalid("a queue has 1 to \(QueueLimits.lanes) lanes")
         }
-        if settings.deadLetter.byteCount > 0, let refusal = check(settings.deadLetter) { return refusal }
+        if settings.deadLetter.byteCount > 0 {
+            if let refusal = check(settings.deadLetter) { return refusal }
+            // Its lanes are lines of their own.
+            guard LaneMap.parse(settings.deadLetter)?.lane == 0,
+                settings.deadLetter.byteCount <= QueueLimits.nameBytes - LaneMap.suffixBytes
+            else {
+                return .invalid(
+                    "a dead-letter queue is no lane, and its name has at most "
+                        + "\(QueueLimits.nameBytes - LaneMap.suffixBytes) bytes"
+                )
+            }
+        }
         guard settings.maxAttempts <= QueueLimits.maxAttempts else {
             return .invalid("attempts are at most \(QueueLimits.maxAttempts)")
         }
@@ -150,7 +161,7 @@ extension QueueState {
     }
 
     private func check(consumer id: Name) -> QueueError? {
-        (1...QueueLimits.nameBytes).contains(id.byteCount)
+        (1...QueueLimits.consumerBytes).contains(id.byteCount)
             ? nil : .invalid("a consumer's id has 1 to \(QueueLimits.nameBytes) bytes")
     }
 

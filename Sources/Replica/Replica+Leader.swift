@@ -26,8 +26,7 @@ extension Replica {
     /// Once in each leadership, until one is applied: a second one changes nothing.
     private mutating func proposePlacement(_ now: Instant, _ effects: inout ReplicaEffects) {
         guard let table = configuration.proposedPlacement, state.placement == nil, !hasProposedPlacement else { return }
-        hasProposedPlacement = true
-        proposeInternal(.placement(table), now, &effects)
+        hasProposedPlacement = proposeInternal(.placement(table), now, &effects)
     }
 
     /// Also called before the detector's questions are answered: its proof needs every change that an answer takes into

@@ -32,7 +32,16 @@ extension Replica {
     private func withBodies(_ response: QueueResponse) -> BodySearch {
         var found = BodySearch(answer: QueueAnswer(response))
         switch response {
-        case .received(let deliveries): for delivery in deliveries { add(delivery.id, to: &found) }
+        case .received(let deliveries):
+            for delivery in deliveries {
+                // A receive that is answered again may name deliveries that have ended since: others may have the
+                // messages, and may have settled them.
+                if state.queues.isOutstanding(delivery.receipt) {
+                    add(delivery.id, to: &found)
+                } else {
+                    found.answer.contents.append(nil)
+                }
+            }
         case .messages(let views):
             let page = Self.page(of: views)
             found.answer.response = .messages(page)
@@ -55,7 +64,6 @@ extension Replica {
 
     private func add(_ id: MessageID, to found: inout BodySearch) {
         let content = inLog(id)
-        // A receive that is answered again may name messages that have been settled since: they have no body any more.
         if content == nil, state.queues.isLive(id) {
             found.missing.append(BodyRead.Missing(place: found.answer.contents.count, message: id.rawValue))
         }

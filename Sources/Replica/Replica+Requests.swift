@@ -113,9 +113,15 @@ extension Replica {
     }
 
     /// A command that the leader proposes on its own account.
-    mutating func proposeInternal(_ command: ShardCommand, _ now: Instant, _ effects: inout ReplicaEffects) {
+    @discardableResult
+    mutating func proposeInternal(
+        _ command: ShardCommand,
+        _ now: Instant,
+        _ effects: inout ReplicaEffects
+    ) -> Bool {
         let envelope = CommandEnvelope(stamp: stampBase.stamp(at: now), request: .internal, command: command)
-        _ = append(envelope.encoded(), now, &effects)
+        if case .appended = append(envelope.encoded(), now, &effects) { return true }
+        return false
     }
 
     private mutating func append(

@@ -79,7 +79,7 @@ package struct ShardState: Sendable {
                 finish(request, .queue(response), into: &effects)
             }
         case .placement(let table):
-            if table.version == (placement?.version ?? 0) + 1 { placement = table }
+            if table.version == (placement?.version ?? 0) &+ 1 { placement = table }
         }
     }
 

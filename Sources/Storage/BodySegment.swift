@@ -121,7 +121,13 @@ package final class BodySegment: Sendable {
 
     private func openFile() throws(FileFailure) -> SharedFile {
         if let file = pinned.withLock({ $0 }) { return file }
-        return try files.openFile(ObjectIdentifier(self), path)
+        do throws(FileFailure) {
+            return try files.openFile(ObjectIdentifier(self), path)
+        } catch {
+            // Pinned and removed since it was looked for above.
+            if error.code == ENOENT, let file = pinned.withLock({ $0 }) { return file }
+            throw error
+        }
     }
 
     /// Keeps the file open until this object goes. To be called before the file is removed.

@@ -123,10 +123,16 @@ package final class ColdArena: ColdBlockOwner {
         return nil
     }
 
+    /// As many extents as stay free on the disk.
+    private static let sparedExtents = 8
+
     /// False when there is no room.
     private func mapNext(after extents: Int) -> Bool {
         let offset = extents * extentBytes
-        guard extents < extentLimit, (try? file.allocate(offset + extentBytes)) != nil else { return false }
+        // The log needs the disk's last room more than this does.
+        guard extents < extentLimit, file.freeBytes() >= Self.sparedExtents * extentBytes,
+            (try? file.allocate(extentBytes, from: offset)) != nil
+        else { return false }
         let flags = MAP_SHARED | MAP_FIXED
         let mapped = mmap(
             start + offset,

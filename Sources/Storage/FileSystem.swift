@@ -8,9 +8,9 @@ package struct FileSystemCalls: Sendable {
     package var pwrite: @Sendable (Int32, UnsafeRawBufferPointer, Int) -> Int
     package var fdatasync: @Sendable (Int32) -> Int32
     package var fsync: @Sendable (Int32) -> Int32
-    /// File, bytes from its beginning. Returns the error itself, 0 for none, as posix_fallocate(3) does; libc writes
+    /// File, offset, bytes. Returns the error itself, 0 for none, as posix_fallocate(3) does; libc writes
     /// to every block where the filesystem cannot reserve.
-    package var fallocate: @Sendable (Int32, Int) -> Int32
+    package var fallocate: @Sendable (Int32, Int, Int) -> Int32
     /// From, to.
     package var rename: @Sendable (String, String) -> Int32
     package var unlink: @Sendable (String) -> Int32
@@ -19,7 +19,7 @@ package struct FileSystemCalls: Sendable {
         pwrite: { Glibc.pwrite($0, $1.baseAddress, $1.count, off_t($2)) },
         fdatasync: { Glibc.fdatasync($0) },
         fsync: { Glibc.fsync($0) },
-        fallocate: { Glibc.posix_fallocate($0, 0, off_t($1)) },
+        fallocate: { Glibc.posix_fallocate($0, off_t($1), off_t($2)) },
         rename: { Glibc.rename($0, $1) },
         unlink: { Glibc.unlink($0) }
     )
@@ -102,10 +102,18 @@ struct File: ~Copyable, Sendable {
         _ = try retrying("truncate", path) { ftruncate(descriptor, off_t(bytes)) }
     }
 
-    /// Reserves blocks, so that later writes below `bytes` cannot run out of space.
-    func allocate(_ bytes: Int) throws(FileFailure) {
+    /// Bytes that are free on the file's disk for everybody; zero when that cannot be found out.
+    func freeBytes() -> Int {
+        var facts = statvfs()
+        guard fstatvfs(descriptor, &facts) == 0 else { return 0 }
+        let (bytes, overflow) = UInt64(facts.f_bavail).multipliedReportingOverflow(by: UInt64(facts.f_frsize))
+        return overflow ? .max : Int(clamping: bytes)
+    }
+
+    /// Reserves blocks, so that later writes below `offset + bytes` cannot run out of space.
+    func allocate(_ bytes: Int, from offset: Int = 0) throws(FileFailure) {
         while true {
-            let code = calls.fallocate(descriptor, bytes)
+            let code = calls.fallocate(descriptor, offset, bytes)
             if code == 0 { return }
             if code != EINTR { throw FileFailure(operation: "allocate", path: path, code: code) }
         }

@@ -114,8 +114,12 @@ enum SnapshotFile {
         else { return nil }
         let manifest = try file.read(Int(length), at: headerBytes + prefix.count)
         guard let infos = try? BodyManifestCodec.decode(manifest) else { return nil }
-        // A manifest has at most a few dozen million entries, each below 2^48: their sum cannot overflow.
-        let total = infos.reduce(metadata.stateBytes) { $0 + $1.fileBytes }
+        var total = metadata.stateBytes
+        for info in infos {
+            let (sum, overflow) = total.addingReportingOverflow(info.fileBytes)
+            guard !overflow, sum <= metadata.size else { return nil }
+            total = sum
+        }
         return total == metadata.size ? (infos, prefix + manifest) : nil
     }
 

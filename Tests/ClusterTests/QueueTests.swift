@@ -88,6 +88,28 @@ extension RealProcesses {
             }
         }
 
+        @Test("answers of megabytes come once and whole, however fast or slowly they are read")
+        func largeAnswers() throws {
+            try withCluster(nodes: 1) { cluster in
+                let writer = try cluster.nodes[0].connect()
+                let bodies = (0..<24).map { "\($0)-" + String(repeating: "x", count: 100_000 + $0) }
+                for body in bodies {
+                    #expect(try writer.command("QUEUE.PUBLISH", "large", body).errorText == nil)
+                }
+                let reader = try cluster.nodes[0].connect()
+                // Pipelined, and not read until all are sent.
+                for _ in 0..<12 { try reader.send(["QUEUE.RECEIVE", "large", "COUNT", "2"]) }
+                try reader.send(["PING"])
+                var found: [String] = []
+                for _ in 0..<12 {
+                    let reply = try reader.reply()
+                    found += try #require(reply.elements, "\(reply)").compactMap { $0.field("body")?.text }
+                }
+                #expect(found == bodies)
+                #expect(try reader.reply().text == "PONG")
+            }
+        }
+
         @Test("a consumer session that dies gives its messages back at once; one that resumes keeps them")
         func consumerSessions() throws {
             try withCluster { cluster in

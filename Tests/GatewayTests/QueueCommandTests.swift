@@ -24,7 +24,8 @@ struct QueueCommandTests {
     func roundTrip(version: Int) throws {
         let talk = try QueueTalk(protocol: version)
         let body: [UInt8] = [0, 0xff, 0xfe, 0x0d, 0x0a, 0]
-        let words: [[UInt8]] = ["QUEUE.PUBLISH", "q"].map { Array($0.utf8) } + [body]
+        let words: [[UInt8]] =
+            ["QUEUE.PUBLISH", "q"].map { Array($0.utf8) } + [body]
             + ["KEY", "k", "PRIORITY", "7", "HEADER", "h"].map { Array($0.utf8) } + [[0xc3, 0]]
             + ["header", "h2", "", "TTL", "60000", "TENANT", "t", "ID", "d1"].map { Array($0.utf8) }
         let id = try #require(try talk.ask(words).string)
@@ -103,8 +104,26 @@ struct QueueCommandTests {
         let ok = RESPValue.simple("OK")
         #expect(
             try talk.ask(
-                "QUEUE.DECLARE", "q", "LANES", "2", "LEASE", "5000", "MAXATTEMPTS", "3", "DEADLETTER", "{q}.dead",
-                "MAXLEN", "100", "MAXBYTES", "100000", "OVERFLOW", "dropoldest", "TTL", "60000", "DEDUP", "1000"
+                "QUEUE.DECLARE",
+                "q",
+                "LANES",
+                "2",
+                "LEASE",
+                "5000",
+                "MAXATTEMPTS",
+                "3",
+                "DEADLETTER",
+                "{q}.dead",
+                "MAXLEN",
+                "100",
+                "MAXBYTES",
+                "100000",
+                "OVERFLOW",
+                "dropoldest",
+                "TTL",
+                "60000",
+                "DEDUP",
+                "1000"
             ) == ok
         )
         #expect(try talk.ask("QUEUE.DECLARE", "q").string == nil)

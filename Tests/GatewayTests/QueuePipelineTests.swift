@@ -33,7 +33,8 @@ struct QueuePipelineTests {
     func consuming() throws {
         let talk = try QueueTalk()
         for number in 0..<40 { _ = try talk.ask("QUEUE.PUBLISH", "q", "m\(number)") }
-        let receipts = try talk.ask("QUEUE.RECEIVE", "q", "COUNT", "20").elements?
+        let receipts =
+            try talk.ask("QUEUE.RECEIVE", "q", "COUNT", "20").elements?
             .compactMap { $0["receipt"]?.string } ?? []
         #expect(receipts.count == 20)
         talk.port.isHolding = true

@@ -57,7 +57,8 @@ struct QueueBadInputTests {
         #expect(isInvalid(publish { $0.tenant = Name(String(repeating: "t", count: 129)) }))
         #expect(isInvalid(publish { $0.dedup = long }))
         #expect(isInvalid(.closeConsumer("")))
-        #expect(isInvalid(.openConsumer(OpenConsumer(id: long, ttlMilliseconds: 5_000))))
+        let tooLong = Name(String(repeating: "n", count: QueueLimits.consumerBytes + 1))
+        #expect(isInvalid(.openConsumer(OpenConsumer(id: tooLong, ttlMilliseconds: 5_000))))
         let state = QueueState(shard: ShardID(7))
         #expect(state.validate(.purge("orders#1023")) == nil)
     }
@@ -173,6 +174,9 @@ struct QueueBadInputTests {
         #expect(isInvalid(settings { $0.dedupMilliseconds = .max }))
         #expect(isInvalid(settings { $0.ttlMilliseconds = .max }))
         #expect(isInvalid(settings { $0.deadLetter = "a#b" }))
+        #expect(isInvalid(settings { $0.deadLetter = "a#5" }))
+        // Its lanes' names are longer: made by a dead letter, they must not be longer than any name may be.
+        #expect(isInvalid(settings { $0.deadLetter = Name(String(repeating: "d", count: 508)) }))
         #expect(isInvalid(publish { $0.priority = 10 }))
         #expect(isInvalid(publish { $0.headers = Array(repeating: MessageHeader(name: "h", value: []), count: 65) }))
         #expect(isInvalid(publish { $0.headers = [MessageHeader(name: "", value: [1])] }))

@@ -320,6 +320,39 @@ struct QueueRuleTests {
         #expect(world.view("q")?.totals.expired == 1)
     }
 
+    @Test("a dead letter makes the line it goes to, and the state it leads to can be read from a snapshot")
+    func deadLetterLine() throws {
+        var world = QueueWorld()
+        let name = Name("{q}" + String(repeating: "d", count: 504))
+        world.declare("{q}#1023") {
+            $0.lanes = 1_024
+            $0.deadLetter = name
+            $0.maxAttempts = 1
+        }
+        world.publish("{q}#1023", 1)
+        world.settle("{q}#1023", world.receive("{q}#1023"), .reject(reason: "bad"))
+        #expect(world.view("\(name.text)#1023")?.depth.ready == 1)
+        var writer = ByteWriter()
+        world.state.encode(into: &writer)
+        var reader = ByteReader(writer.bytes)
+        let restored = try QueueState(decoding: &reader, limits: world.state.limits, applied: LogIndex(1_000))
+        #expect(restored.messageCount == 1)
+    }
+
+    @Test("a delivery is outstanding until it is settled or another one of its message began")
+    func outstanding() throws {
+        var world = QueueWorld()
+        world.publish("q", 1)
+        let first = try #require(world.receive("q").first)
+        #expect(world.state.isOutstanding(first.receipt))
+        world.settle("q", [first], .nack(delayMilliseconds: 0, reason: ""))
+        #expect(!world.state.isOutstanding(first.receipt))
+        let second = try #require(world.receive("q").first)
+        #expect(!world.state.isOutstanding(first.receipt) && world.state.isOutstanding(second.receipt))
+        world.settle("q", [second])
+        #expect(!world.state.isOutstanding(second.receipt))
+    }
+
     @Test("a sparse queue keeps its order and gives its memory back")
     func sparse() {
         var world = QueueWorld()

@@ -77,7 +77,9 @@ struct QueueReplicaTests {
 
     @Test("an answer to a peek carries no more than its bound, but at least one message")
     func peekBound() throws {
-        var solo = try SoloReplica { $0.limits.queues.bodyBytes = 12 << 20; $0.limits.queues.publishBytes = 32 << 20 }
+        var solo = try SoloReplica {
+            $0.limits.queues.bodyBytes = 12 << 20; $0.limits.queues.publishBytes = 32 << 20
+        }
         let large = [UInt8](repeating: 7, count: 5 << 20)
         for _ in 0..<3 { _ = try solo.queue(publish([large])) }
         guard case .queue(let answer) = try solo.answer(.queueQuery(.peek("q", .ready, limit: 10), .readIndex)),
@@ -160,6 +162,28 @@ struct QueueReplicaTests {
         let second = solo.step(.request(from: SoloReplica.node, routed)).replies
         #expect(first.count == 1 && first == second)
         #expect(solo.replica.state.queues.messageCount == 1)
+    }
+
+    @Test("a receive that is answered again hands out nothing that others have had since")
+    func repeatedReceive() throws {
+        var solo = try SoloReplica()
+        _ = try solo.queue(publish([[1], [2]]))
+        let id = RequestID(origin: 5, number: 1)
+        let receive = Request.queue(.receive(Receive(queue: "q", count: 2, leaseMilliseconds: 100)))
+        let routed = RoutedRequest(shard: .system, id: id, acknowledgedBelow: 1, request: receive)
+        let first = solo.step(.request(from: SoloReplica.node, routed)).replies
+        guard case .answer(.queue(let lost)) = try #require(first.first).reply,
+            case .received(let deliveries) = lost.response
+        else { throw SoloReplica.UnexpectedReply() }
+        #expect(try lost.contents.map(body) == [[1], [2]])
+        _ = try solo.queue(.settle(Settle(queue: "q", receipts: [deliveries[0].receipt], settlement: .ack)))
+        for _ in 0..<100 { solo.pass(milliseconds: 100) }
+        _ = try solo.queue(.receive(Receive(queue: "q")))
+        let again = solo.step(.request(from: SoloReplica.node, routed)).replies
+        guard case .answer(.queue(let late)) = try #require(again.first).reply else {
+            throw SoloReplica.UnexpectedReply()
+        }
+        #expect(late.contents == [nil, nil])
     }
 
     @Test("messages move only between queues that share their shard lane by lane")

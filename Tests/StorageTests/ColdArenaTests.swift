@@ -71,7 +71,7 @@ struct ColdArenaTests {
         let directory = TestDirectory()
         let full = FaultSwitch()
         var calls = FileSystemCalls.system
-        calls.fallocate = { full.trips ? full.error : posix_fallocate($0, 0, off_t($1)) }
+        calls.fallocate = { full.trips ? full.error : posix_fallocate($0, off_t($1), off_t($2)) }
         let arena = try Self.arena(directory, calls: calls)
         full.fail(with: ENOSPC)
         var blocks = [Self.block(arena, Self.bytes(1, 500))]

@@ -174,7 +174,7 @@ import Testing
     private func fillAndRecover() throws -> UInt64 {
         let fault = FaultSwitch()
         var calls = FileSystemCalls.unsynced
-        calls.fallocate = { fault.trips ? fault.error : Glibc.posix_fallocate($0, 0, off_t($1)) }
+        calls.fallocate = { fault.trips ? fault.error : Glibc.posix_fallocate($0, off_t($1), off_t($2)) }
         let log = try open(calls: calls)
         fault.fail(with: ENOSPC)
         var index: UInt64 = 1

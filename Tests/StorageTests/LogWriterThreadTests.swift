@@ -143,7 +143,7 @@ import Testing
     @Test("on a full disk batches wait, and are written once there is room") func waitsForSpace() throws {
         let fault = FaultSwitch()
         var calls = FileSystemCalls.unsynced
-        calls.fallocate = { fault.trips ? fault.error : Glibc.posix_fallocate($0, 0, off_t($1)) }
+        calls.fallocate = { fault.trips ? fault.error : Glibc.posix_fallocate($0, off_t($1), off_t($2)) }
         let reports = Reports()
         do {
             var settings = LogSettings.small(4 << 10)

@@ -139,6 +139,9 @@ struct OutcomeTests {
         let known = client(server.port, limits)
         #expect(try await known.checkToken(1, of: "a"))
         await server.stop()
+        // Nobody else may listen there meanwhile.
+        let port = try HeldPort(server.port)
+        defer { port.release() }
         var began = ContinuousClock.now
         await #expect(throws: SynclineError.self) { try await known.checkToken(1, of: "a") }
         #expect(ContinuousClock.now - began >= .seconds(2))

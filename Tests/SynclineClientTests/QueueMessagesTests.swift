@@ -149,7 +149,7 @@ struct QueueMessagesTests {
         try await first.ack()
         #expect(await eventually { second.isLost })
         #expect(!first.isLost)
-        #expect(server.received("QUEUE.CONSUMER").count { $0[1] == "OPEN" } == 2)
+        #expect(await eventually { server.received("QUEUE.CONSUMER").count { $0[1] == "OPEN" } == 2 })
         queue.next("QUEUE.ACK", .error("STALE the delivery has ended; nothing was done"))
         let error = await #expect(throws: SynclineError.self) { try await second.ack() }
         #expect(error?.code == .stale)

@@ -139,10 +139,8 @@ struct HTTPRouteTable: Sendable {
         _ operation: QueueOperation,
         _ signal: @Sendable () async -> DisconnectSignal?
     ) async throws(Problem) -> QueueResult {
-        guard case .receive(let receive) = operation, receive.waitMilliseconds > 0 else {
-            return await services.requests.perform(operation)
-        }
-        let place = try services.longRequests.take()
+        guard case .receive(let receive) = operation else { return await services.requests.perform(operation) }
+        let place = receive.waitMilliseconds > 0 ? try services.longRequests.take() : nil
         let signal = await signal()
         let result = await services.requests.perform(operation, until: signal)
         withExtendedLifetime(place) {}

@@ -12,7 +12,11 @@ package struct JSONParser {
     private let bytes: [UInt8]
     private var index = 0
     /// Members of one object; each is compared with all before it.
-    private static let maximumMembers = 256
+    private static let maximumMembers = 96
+    /// Values of one text, as many as the largest batch of messages with all their fields: each takes far more memory
+    /// than its bytes.
+    private static let maximumValues = 1 << 17
+    private var values = 0
     private let depth: Int
 
     private init(_ bytes: [UInt8], depth: Int) {
@@ -52,6 +56,8 @@ package struct JSONParser {
     private mutating func value(level: Int) throws(JSONError) -> JSONValue {
         skipBlanks()
         guard level <= depth else { throw error("nested deeper than \(depth) levels") }
+        values += 1
+        guard values <= Self.maximumValues else { throw error("more than \(Self.maximumValues) values") }
         guard index < bytes.count else { throw error("it ends too early") }
         switch bytes[index] {
         case UInt8(ascii: "{"): return try object(level: level)

@@ -16,8 +16,7 @@ extension OpenAPIDocument {
         "after": {"name": "after", "in": "query", "schema": {"type": "string"},
             "description": "The next of the page before; empty at the start."},
           "message": {"name": "id", "in": "path", "required": true, "schema": {"type": "string"},
-            "description": "A message's id, such as 1205-0. Lanes count on their own: in a queue of several, two \
-        messages may have one id; GET then shows the first, and DELETE refuses."},
+            "description": "A message's id, such as 1205-0, or 1205-0-3 of a message in lane 3."},
           "consumer": {"name": "id", "in": "path", "required": true, "schema": {"type": "string"},
             "description": "A consumer's id, percent-encoded."}
         """

@@ -27,6 +27,9 @@ extension Response {
         switch queueRefusal {
         case .noQueue(let line): .queue(QueueAnswer(.refused(.noQueue(line.queue))))
         case .full(let line): .queue(QueueAnswer(.refused(.full(line.queue))))
+        case .noConsumer(let key): .queue(QueueAnswer(.refused(.noConsumer(ConsumerKey.id(of: key)))))
+        case .consumerExists(let key): .queue(QueueAnswer(.refused(.consumerExists(ConsumerKey.id(of: key)))))
+        case .noCredit(let key): .queue(QueueAnswer(.refused(.noCredit(ConsumerKey.id(of: key)))))
         default: self
         }
     }
@@ -74,14 +77,23 @@ extension QueueAnswer {
     func peeked(in lane: Int) -> [PeekedMessage] {
         switch response {
         case .messages(let views):
-            views.enumerated().map { PeekedMessage(view: $1, lane: lane, content: content(at: $0)) }
-        case .message(.some(let view)): [PeekedMessage(view: view, lane: lane, content: content(at: 0))]
+            views.enumerated().map { PeekedMessage(view: $1.told, lane: lane, content: content(at: $0)) }
+        case .message(.some(let view)): [PeekedMessage(view: view.told, lane: lane, content: content(at: 0))]
         default: []
         }
     }
 
     private func content(at position: Int) -> PublishMessage? {
         position < contents.count ? contents[position]?.readable : nil
+    }
+}
+
+extension MessageView {
+    /// As its queue's users know it.
+    fileprivate var told: MessageView {
+        var view = self
+        view.consumer = ConsumerKey.id(of: consumer)
+        return view
     }
 }
 

@@ -19,11 +19,24 @@ extension QueueService {
             }
             self.learn(settings.lanes, of: name)
             let lanes = LaneMap(queue: name, lanes: Int(clamping: settings.lanes))
-            self.put(Array(lanes.lines.dropFirst()), settings, timeout, completion) {
-                self.provide(deadLettersOf: name, settings, timeout, completion) {
+            // The first lane is there: what fails from here on leaves something behind.
+            let begun = Self.begun("the queue's first lane was made", completion)
+            self.put(Array(lanes.lines.dropFirst()), settings, timeout, begun) {
+                self.provide(deadLettersOf: name, settings, timeout, begun) {
                     completion(.declared(created: created))
                 }
             }
+        }
+    }
+
+    /// Of an operation that has begun to take effect, nobody may be told that nothing was done.
+    private static func begun(_ what: String, _ completion: @escaping Completion) -> Completion {
+        { result in
+            guard case .failed(let response) = result, let text = RefusalText(response) else {
+                return completion(result)
+            }
+            let reason = "\(what), then: \(text.detail); repeat it to complete it"
+            completion(.failed(.unavailable(.unknown, reason: reason)))
         }
     }
 
@@ -109,11 +122,13 @@ extension QueueService {
         _ completion: @escaping Completion
     ) {
         let lines = LaneMap(queue: name, lanes: Int(clamping: settings.lanes)).lines
+        let isOne = old == 1 && settings.lanes == 1
+        let begun = isOne ? completion : Self.begun("a part of its lanes was changed", completion)
         put(Array(lines[Int(clamping: old)...]), settings, timeout, completion) {
-            self.put(Array(lines[..<Int(clamping: old)].dropFirst()), settings, timeout, completion) {
+            self.put(Array(lines[..<Int(clamping: old)].dropFirst()), settings, timeout, begun) {
                 self.port.submit(.queue(.update(name, settings)), timeout: timeout) { response in
                     guard case .updated = response.queueResponse else {
-                        return completion(.failed(response.ofQueue))
+                        return begun(.failed(response.ofQueue))
                     }
                     self.learn(settings.lanes, of: name)
                     completion(.updated(settings))

@@ -63,7 +63,10 @@ extension QueueService {
     ) {
         look(at: name, timeout, completion) { view in
             let lines = LaneMap(queue: name, lanes: Int(clamping: view.settings.lanes)).lines
-            self.ask(lines.map { .peek($0, state, limit: limit) }, timeout, completion) { answers in
+            // Bodies come along, so no more is asked for than is shown, about: each lane for its part.
+            let part = lines.count == 1 ? limit : limit / lines.count + min(limit, 2)
+            let queries = lines.prefix(max(1, limit)).map { QueueQuery.peek($0, state, limit: part) }
+            self.ask(queries, timeout, completion) { answers in
                 var messages = answers.enumerated().flatMap { $1.peeked(in: $0) }
                 if lines.count > 1 { messages.sort { $0.view.place < $1.view.place } }
                 completion(.messages(Array(messages.prefix(max(0, limit)))))

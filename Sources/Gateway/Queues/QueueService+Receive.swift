@@ -21,6 +21,7 @@ final class Receiving {
     private let timeout: Interval?
     /// Nil once it was called.
     private var completion: QueueService.Completion?
+    private let began: NIODeadline
     private let deadline: NIODeadline
     private var routings = 0
     private var lanes = LaneMap(queue: "", lanes: 1)
@@ -45,9 +46,12 @@ final class Receiving {
         _ completion: @escaping QueueService.Completion
     ) {
         self.service = service
+        var receive = receive
+        if receive.consumer.byteCount > 0 { receive.consumer = ConsumerKey(receive.queue, receive.consumer).name }
         self.receive = receive
         self.timeout = timeout
         self.completion = completion
+        began = service.port.eventLoop.now
         deadline = service.port.eventLoop.now + .milliseconds(Int64(clamping: receive.waitMilliseconds))
     }
 
@@ -95,12 +99,22 @@ final class Receiving {
         guard completion != nil, !isFull, tried < lanes.lanes else { return endTrying() }
         let lane = (firstLane + tried) % lanes.lanes
         tried += 1
-        service.port.submit(part(lane, milliseconds: 0), timeout: timeout) { response in
+        let patience = min(timeout ?? Self.laneTimeout, Self.laneTimeout)
+        service.port.submit(part(lane, milliseconds: 0), timeout: patience) { response in
             guard self.completion != nil else { return self.giveBack(response) }
+            let hadFailed = self.failures.count
             self.take(response, lane: lane)
-            if self.hasChangedLanes { self.endTrying() } else { self.tryNext() }
+            // The leases of what is here already run: a lane that does not answer must not use them up.
+            let isLate = self.service.port.eventLoop.now - self.began > Self.tryingTime
+            let isEnough = self.taken > 0 && (isLate || self.failures.count > hadFailed)
+            if self.hasChangedLanes || isEnough { self.endTrying() } else { self.tryNext() }
         }
     }
+
+    /// After this, whoever has something is content with it.
+    private static let tryingTime = TimeAmount.milliseconds(250)
+    /// One lane of several that is slower is passed over.
+    private static let laneTimeout = Interval.milliseconds(1_000)
 
     private func endTrying() {
         guard completion != nil else { return }
@@ -108,7 +122,7 @@ final class Receiving {
         if hasChangedLanes { return routeAnew() }
         // Refused by every lane, or without an answer from any.
         if failures.count == lanes.lanes, let failure = failures.first { return finish(.failed(failure.ofQueue)) }
-        if let refusal = failures.first(where: { $0.queueRefusal != nil }) { return finish(.failed(refusal.ofQueue)) }
+        if let refusal = failures.first(where: { $0.isRefusalOfAll }) { return finish(.failed(refusal.ofQueue)) }
         guard receive.waitMilliseconds > 0 else { return finish(.received([])) }
         waitOnAll()
     }
@@ -197,5 +211,15 @@ final class Receiving {
         self.completion = nil
         endWaits()
         completion(result)
+    }
+}
+
+extension Response {
+    /// A refusal that the other lanes would give too. A consumer's credit counts in each shard.
+    fileprivate var isRefusalOfAll: Bool {
+        switch queueRefusal {
+        case nil, .noCredit: false
+        case .some: true
+        }
     }
 }

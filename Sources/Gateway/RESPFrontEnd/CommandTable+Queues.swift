@@ -16,72 +16,73 @@ extension CommandTable {
         CommandDescription(id, name, syntax, arity: arity, flags, .queue, summary)
     }
 
-    static let queues: [CommandDescription] = [
-        row(
-            .queueDeclare,
-            "QUEUE.DECLARE",
-            "name \(settings)",
-            -2,
-            ["write"],
-            "Creates a queue; OK also when it exists with these settings."
-        ),
-        row(
-            .queueUpdate,
-            "QUEUE.UPDATE",
-            "name \(settings)",
-            -4,
-            ["write"],
-            "Changes the settings named and leaves the others; lanes can only be raised."
-        ),
-        row(
-            .queueDelete,
-            "QUEUE.DELETE",
-            "name",
-            2,
-            ["write"],
-            "Deletes a queue; answers how many messages were in it."
-        ),
-        row(
-            .queuePurge,
-            "QUEUE.PURGE",
-            "name",
-            2,
-            ["write"],
-            "Removes every message; answers how many there were."
-        ),
-        row(
-            .queuePause,
-            "QUEUE.PAUSE",
-            "name PUBLISH|CONSUME",
-            3,
-            ["write", "admin"],
-            "Refuses publishes, or delivers nothing, until resumed."
-        ),
-        row(
-            .queueResume,
-            "QUEUE.RESUME",
-            "name PUBLISH|CONSUME",
-            3,
-            ["write", "admin"],
-            "Ends a pause."
-        ),
-        row(
-            .queueStats,
-            "QUEUE.STATS",
-            "name",
-            2,
-            ["readonly"],
-            "Depth by state, ages, totals, dwell times and settings of a queue; null when there is none."
-        ),
-        row(
-            .queueList,
-            "QUEUE.LIST",
-            "[PREFIX p] [AFTER name] [COUNT n]",
-            -1,
-            ["readonly"],
-            "The queues in the order of their names, page by page."
-        ),
-    ] + messages + settling + others
+    static let queues: [CommandDescription] =
+        [
+            row(
+                .queueDeclare,
+                "QUEUE.DECLARE",
+                "name \(settings)",
+                -2,
+                ["write"],
+                "Creates a queue; OK also when it exists with these settings."
+            ),
+            row(
+                .queueUpdate,
+                "QUEUE.UPDATE",
+                "name \(settings)",
+                -4,
+                ["write"],
+                "Changes the settings named and leaves the others; lanes can only be raised."
+            ),
+            row(
+                .queueDelete,
+                "QUEUE.DELETE",
+                "name",
+                2,
+                ["write"],
+                "Deletes a queue; answers how many messages were in it."
+            ),
+            row(
+                .queuePurge,
+                "QUEUE.PURGE",
+                "name",
+                2,
+                ["write"],
+                "Removes every message; answers how many there were."
+            ),
+            row(
+                .queuePause,
+                "QUEUE.PAUSE",
+                "name PUBLISH|CONSUME",
+                3,
+                ["write", "admin"],
+                "Refuses publishes, or delivers nothing, until resumed."
+            ),
+            row(
+                .queueResume,
+                "QUEUE.RESUME",
+                "name PUBLISH|CONSUME",
+                3,
+                ["write", "admin"],
+                "Ends a pause."
+            ),
+            row(
+                .queueStats,
+                "QUEUE.STATS",
+                "name",
+                2,
+                ["readonly"],
+                "Depth by state, ages, totals, dwell times and settings of a queue; null when there is none."
+            ),
+            row(
+                .queueList,
+                "QUEUE.LIST",
+                "[PREFIX p] [AFTER name] [COUNT n]",
+                -1,
+                ["readonly"],
+                "The queues in the order of their names, page by page."
+            ),
+        ] + messages + settling + others
 
     private static let messages: [CommandDescription] = [
         row(

@@ -57,8 +57,8 @@ struct Lane: Equatable {
             mayWait = receive.waitMilliseconds > 0
             bytes = Int(clamping: receive.maxBytes)
         case .settle: kind = .consume
-        case .stats, .list, .message, .consumer, .renewConsumer: kind = .queueRead
-        case .peek:
+        case .stats, .list, .consumer, .renewConsumer: kind = .queueRead
+        case .peek, .message:
             kind = .queueRead
             isExclusive = true
         case .declare, .update, .delete, .cancel, .purge, .pause, .resume, .redrive, .cancelRedrive, .openConsumer,

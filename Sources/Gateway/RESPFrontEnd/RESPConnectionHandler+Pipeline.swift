@@ -136,6 +136,7 @@ extension RESPConnectionHandler {
     private func writeAnswered() {
         while let head = queue.first, case .answered(let reply) = head.state {
             queue.removeFirst()
+            promisedBytes -= head.promisedBytes
             headNumber += 1
             if started > 0 { started -= 1 }
             write(reply)
@@ -228,6 +229,10 @@ extension RESPConnectionHandler {
     }
 
     private func mayStart(_ next: Lane) -> Bool {
+        // Answers that the client does not read must not bring more.
+        guard writer.buffer.readableBytes <= services.configuration.outboundBytes,
+            context?.channel.isWritable ?? true
+        else { return false }
         guard unanswered > 0 else { return true }
         guard let lane else { return false }
         return !lane.mayWait && !lane.isExclusive && lane.kind == next.kind && lane.namespace == next.namespace
@@ -270,7 +275,8 @@ extension RESPConnectionHandler {
         guard case .inFlight = queue[position].state else { return }
         if call.isTentative { self.lane?.isExclusive = true }
         guard call.isCancellable else { return }
-        queue[position].state = .inFlight(.receive(call, bytes: lane.bytes, mayWait: lane.mayWait))
+        queue[position].state = .inFlight(.receive(call, mayWait: lane.mayWait))
+        queue[position].promisedBytes = lane.bytes
         promisedBytes += lane.bytes
         guard lane.mayWait else { return }
         entry?.description.withLock { $0.isBlocked = true }
@@ -288,13 +294,13 @@ extension RESPConnectionHandler {
         var reply = reply
         switch cancellable {
         case .wait: reply = waitEnded(reply)
-        case .receive(_, let bytes, let mayWait):
-            promisedBytes -= bytes
+        case .receive(_, let mayWait):
             if mayWait { reply = waitEnded(reply) }
         case nil: break
         }
         if number == headNumber {
             let slot = queue.removeFirst()
+            promisedBytes -= slot.promisedBytes
             headNumber += 1
             started -= 1
             write(reply)
@@ -326,7 +332,7 @@ extension RESPConnectionHandler {
         // The queue changes when a wait is answered at once.
         let waiting = queue.compactMap { slot -> Cancellable? in
             switch slot.state {
-            case .inFlight(.receive(_, _, mayWait: false)): nil
+            case .inFlight(.receive(_, mayWait: false)): nil
             case .inFlight(let cancellable): cancellable
             default: nil
             }
@@ -335,7 +341,7 @@ extension RESPConnectionHandler {
         for cancellable in waiting {
             switch cancellable {
             case .wait(let handle): port.cancel(handle)
-            case .receive(let call, _, _): queues.cancel(call)
+            case .receive(let call, _): queues.cancel(call)
             }
         }
     }
@@ -363,13 +369,17 @@ extension RESPConnectionHandler {
             return
         }
         solicitedBytes = 0
-        context.writeAndFlush(wrapOutboundOut(writer.buffer), promise: nil)
-        // Storage is used again when the socket took it all; a large one is let go.
-        if writer.buffer.capacity > 64 << 10 {
-            writer.buffer = ByteBuffer()
-        } else {
+        // Gone from the writer before the channel has it: the channel may become writable while it takes this, and that
+        // calls here again. A large storage is let go, another is used again once the socket took it all.
+        let output = writer.buffer
+        writer.buffer = ByteBuffer()
+        context.writeAndFlush(wrapOutboundOut(output), promise: nil)
+        if writer.buffer.capacity == 0, output.capacity <= 64 << 10 {
+            writer.buffer = output
             writer.buffer.clear()
         }
+        // What was held back until there is room again.
+        if started < queue.count { advance() }
     }
 
     // MARK: Closing

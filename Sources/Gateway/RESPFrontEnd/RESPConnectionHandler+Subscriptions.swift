@@ -90,6 +90,10 @@ extension RESPConnectionHandler {
         subscription.retry = nil
         if let call = subscription.call { queues.cancel(call) }
         subscription.call = nil
+        let now = loopTime
+        for (receipt, message) in unsettled where message.subscription === subscription && message.deadline <= now {
+            unsettled[receipt] = nil
+        }
     }
 
     /// Nobody will settle what was pushed: it returns at once and counts as no attempt.
@@ -99,7 +103,9 @@ extension RESPConnectionHandler {
         for subscription in ended { end(subscription) }
         var receipts: [Name: [Receipt]] = [:]
         let now = loopTime
-        for (receipt, message) in unsettled where message.deadline > now {
+        // What belongs to a consumer session stays with it: it may resume on another connection.
+        for (receipt, message) in unsettled
+        where message.deadline > now && message.subscription.terms.consumer.byteCount == 0 {
             receipts[message.queue, default: []].append(receipt)
         }
         unsettled = [:]

@@ -43,13 +43,15 @@ package final class RESPConnectionHandler: ChannelDuplexHandler {
     enum Cancellable {
         case wait(RequestHandle)
         /// A receive; it may answer this many bytes.
-        case receive(QueueCall, bytes: Int, mayWait: Bool)
+        case receive(QueueCall, mayWait: Bool)
     }
 
     struct Slot {
         var id: CommandID
         var arrived: NIODeadline
         var state: SlotState
+        /// What its answer may weigh, until it is written.
+        var promisedBytes = 0
     }
 
     let services: RESPServices
@@ -140,6 +142,7 @@ package final class RESPConnectionHandler: ChannelDuplexHandler {
         if context.channel.isWritable {
             unwritableSince = nil
             flush()
+            advance()
             resume()
             pumpAll()
         } else {
@@ -203,7 +206,7 @@ package final class RESPConnectionHandler: ChannelDuplexHandler {
         for slot in slots {
             switch slot.state {
             case .inFlight(.wait(let handle)): port.cancel(handle)
-            case .inFlight(.receive(let call, _, _)): queues.cancel(call)
+            case .inFlight(.receive(let call, _)): queues.cancel(call)
             // Delivered, and never sent.
             case .answered(.queue(.received(let messages), .receive(let queue))):
                 giveBack(messages.map(\.delivery.receipt), of: queue)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import LockCore
 import Logging
+import Primitives
 import QueueCore
 
 extension Logger {
@@ -48,7 +49,8 @@ extension Logger {
             case .redriveEnded(let queue, let moved):
                 notice("a redrive ended", metadata: ["queue": "\(queue)", "moved": "\(moved)"])
             case .consumerEnded(let consumer, .expired, let returned):
-                notice("a consumer expired", metadata: ["consumer": "\(consumer)", "returned": "\(returned)"])
+                let name = consumer.text.replacing("\0", with: "/")
+                notice("a consumer expired", metadata: ["consumer": "\(name)", "returned": "\(returned)"])
             case .deadLetter(let queue, let message, let cause, let reason):
                 debug(
                     "a message became a dead letter",

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
 import Logging
 import Primitives
 import QueueCore
@@ -29,7 +30,7 @@ extension ShardLoop {
                 let found = loaded
                 post(.perform { $0.loaded(found, lookup, shard) })
             } catch {
-                post(.perform { $0.bodiesAreDamaged(shard, error) })
+                post(.perform { $0.cannotRead(lookup, shard, error) })
             }
         }
     }
@@ -45,9 +46,9 @@ extension ShardLoop {
     }
 
     private func finish(_ lookup: BodyLookup, _ shard: ShardID) {
-        if let lost = lookup.lost {
-            // Its message was settled, dropped or purged while it was looked for.
-            log.debug("a message has no body any more", metadata: ["shard": "\(shard)", "message": "\(lost)"])
+        if let lost = lookup.lost, hosted[Int(shard.rawValue)]?.replica.state.queues.isLive(lost) == true {
+            // Otherwise it was settled, dropped or purged while it was looked for.
+            return bodiesAreDamaged(shard, "the body of message \(lost) is nowhere")
         }
         let envelope = ReplyEnvelope(
             to: lookup.read.to,
@@ -57,13 +58,27 @@ extension ShardLoop {
         deliver(envelope, shard, NodeClock.now())
     }
 
-    /// The callers ask another replica, which leads from now on and has its own copy of what is lost here.
-    private func bodiesAreDamaged(_ shard: ShardID, _ error: StorageError) {
+    /// Damage stops the replica: the callers ask another, which has its own copy of what is lost here. Anything else,
+    /// as too many open files, may pass: the caller's node asks again.
+    private func cannotRead(_ lookup: BodyLookup, _ shard: ShardID, _ error: StorageError) {
+        switch error {
+        case .io(let failure) where failure.code != EIO:
+            log.error(
+                "a message cannot be read now",
+                metadata: ["shard": "\(shard.rawValue)", "error": "\(error)"]
+            )
+            deliver(ReplyEnvelope(to: lookup.read.to, id: lookup.read.id, reply: .interrupted), shard, NodeClock.now())
+            scheduleTurn()
+        default: bodiesAreDamaged(shard, "\(error)")
+        }
+    }
+
+    private func bodiesAreDamaged(_ shard: ShardID, _ what: String) {
         log.critical(
             "a message cannot be read from the disk",
-            metadata: ["shard": "\(shard.rawValue)", "error": "\(error)"]
+            metadata: ["shard": "\(shard.rawValue)", "error": "\(what)"]
         )
-        step(shard, .bodiesDamaged("a message cannot be read from the disk: \(error)"))
+        step(shard, .bodiesDamaged("a message cannot be read from the disk: \(what)"))
     }
 }
 

@@ -15,7 +15,7 @@ extension ShardLoop {
         let previous = hosted.bodies.manifest
         let context = context
         context.background { [self] in
-            do {
+            do throws(StorageError) {
                 let written = try context.snapshots.write(
                     shard,
                     index: job.index,
@@ -27,12 +27,18 @@ extension ShardLoop {
                 context.metrics.raft.snapshotsTaken.increment()
                 post(.perform { $0.snapshotIsWritten(written.metadata, written.bodies, shard) })
             } catch {
-                // The log still has everything; the next threshold tries again.
                 log.error(
                     "a snapshot could not be written",
                     metadata: ["shard": "\(shard.rawValue)", "error": "\(error)"]
                 )
-                post(.perform { $0.step(shard, .snapshotFailed) })
+                switch error {
+                case .damaged, .missingBody:
+                    // Trying again would not help, and meanwhile nothing of the log could go.
+                    post(.perform { $0.step(shard, .bodiesDamaged("a snapshot cannot be written: \(error)")) })
+                default:
+                    // The log still has everything; the next threshold tries again.
+                    post(.perform { $0.step(shard, .snapshotFailed) })
+                }
             }
         }
     }

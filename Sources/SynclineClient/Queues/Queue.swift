@@ -68,7 +68,9 @@ public struct Queue: Sendable {
         let number = await sequencer.begin()
         defer { sequencer.finish(number) }
         let command = publishCommand(message, number)
-        let reply = try await client.queues.call(command, deadline: client.requestDeadline)
+        // The lock may have passed on since a first sending was carried out.
+        let doubtful: SynclineError.Code? = message.lock == nil ? nil : .fenced
+        let reply = try await client.queues.call(command, deadline: client.requestDeadline, doubtful: doubtful)
         return try Reply.text(reply.value, "QUEUE.PUBLISH")
     }
 

@@ -108,6 +108,11 @@ final class QueueLoad: Sendable {
         var count = 0
         var connection: RESPConnection?
         while isProducing.load(ordering: .sequentiallyConsistent) {
+            // No faster than the consumers, so that what is left at the end is soon taken.
+            guard referee.confirmedCount - referee.ackedCount < 2_000 else {
+                poll(nil, 0, 5)
+                continue
+            }
             count += 1
             let queue = Self.queues[count % Self.queues.count]
             // The key's own producer numbers its messages, and sends the next when one is confirmed.
