@@ -10,11 +10,13 @@ SHELL := bash
 ARGS ?=
 # What `make bench` measures.
 BENCH ?= locks
+# How long `make kill-run` goes on, in seconds.
+SPAN ?= 600
 # The simulator's seeds: one to replay, or how many to run.
 SEED ?=
 SEEDS ?= 50
 
-.PHONY: help run test check format sim bench cluster docker-test rewrite clean
+.PHONY: help run test check format sim bench kill-run cluster docker-test rewrite clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -45,6 +47,13 @@ bench: ## Latency and throughput on a fresh three-node cluster: BENCH=locks or q
 	@scripts/setup.sh build
 	@swift build -c release --product syncline
 	@scripts/cluster.sh .build/release/syncline bench $(BENCH) $(foreach port,7700 7710 7720,--endpoint 127.0.0.1:$(port)) $(ARGS)
+
+kill-run: ## Random kill -9 of nodes, producers and consumers at work: SPAN=600 seconds
+	@scripts/setup.sh test
+	@SYNCLINE_STRICT=1 SYNCLINE_TESTING=1 swift build -c release --build-tests
+	@SYNCLINE_STRICT=1 SYNCLINE_TESTING=1 SYNCLINE_KILL_SECONDS=$(SPAN) SWIFT_BACKTRACE=enable=no \
+		SYNCLINE_BINARY=$$PWD/.build/release/syncline swift test -c release --skip-build --disable-xctest \
+		--no-parallel --filter '^ClusterTests\.RealProcesses/Queues/randomKills'
 
 cluster: ## Three nodes on this machine until Ctrl-C, with data under data/
 	@scripts/setup.sh build

@@ -88,8 +88,11 @@ extension Simulation {
     /// An answer leaves for its client with the bodies of its messages.
     func checkBodies(_ answer: QueueAnswer, _ operation: Operation) {
         let ids: [MessageID]
+        var numbers: [UInt32] = []
         switch answer.response {
-        case .received(let deliveries): ids = deliveries.map(\.id)
+        case .received(let deliveries):
+            ids = deliveries.map(\.id)
+            numbers = deliveries.map(\.receipt.delivery)
         case .messages(let views): ids = views.map(\.id)
         case .message(.some(let view)): ids = [view.id]
         default: ids = []
@@ -99,14 +102,17 @@ extension Simulation {
             .queueBodies,
             "an answer about \(ids.count) messages has \(answer.contents.count) bodies"
         )
-        for (id, content) in zip(ids, answer.contents) {
+        for (place, (id, content)) in zip(ids, answer.contents).enumerated() {
             guard let known = checkers.queues[operation.shard].message(id) else {
                 violations.report(.queueDelivery, "nobody published message \(id) of shard \(operation.shard)")
                 return
             }
             guard let content else {
+                // A delivery that has ended since is not handed out; once ended it stays so.
+                let hasEnded =
+                    place < numbers.count && (known.place != .inFlight || known.deliveries != numbers[place])
                 violations.expect(
-                    !known.isLive,
+                    !known.isLive || hasEnded,
                     .queueBodies,
                     "message \(id) of shard \(operation.shard) came without its body, and it is \(known.place)"
                 )
