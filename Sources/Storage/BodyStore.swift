@@ -10,7 +10,8 @@ package final class BodyStore: Sendable {
 
     package var manifest: BodyManifest { current.withLock { $0 } }
 
-    /// Takes the segments of a newer snapshot, once the log's record of it is durable. No I/O.
+    /// Takes the segments of a newer snapshot, which must be complete on disk, before the log lets go of the bodies
+    /// that are in them now. Segments that it drops stay where they are until `removeOlder`. No I/O.
     package func adopt(_ manifest: BodyManifest) {
         let old = current.withLock { current in
             let old = current

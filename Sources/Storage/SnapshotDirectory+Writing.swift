@@ -31,8 +31,10 @@ package struct SnapshotContents: Sendable {
 }
 
 extension SnapshotDirectory {
-    /// Stores a snapshot; durable on return. The one before stays whole: once the log's record of this one is durable,
-    /// adopt the manifest (`BodyStore.adopt`), then call `removeOlder`. Not for a loop: it waits for the disk.
+    /// Stores a snapshot; durable on return. Adopt the manifest (`BodyStore.adopt`) before the log lets go of anything.
+    /// The snapshot before stays whole: call `removeOlder` once the log's record of this one is durable. Not for a
+    /// loop: it waits for the disk. Not beside an `install` or `removeOlder` of the same shard either, or a segment
+    /// that is about to be named may be removed.
     ///
     /// Bodies move from the log into new segments. Old segments are kept, dropped when nothing in them lives, or
     /// written anew (`CompactionPlan`).

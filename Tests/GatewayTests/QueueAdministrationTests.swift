@@ -177,6 +177,26 @@ struct QueueAdministrationTests {
         #expect(bench.perform(.peek("none", .ready, limit: 5))?.refusal == .noQueue("none"))
     }
 
+    @Test("a look finds what stands in any one of many lanes, as many as were asked for")
+    func peekManyLanes() {
+        let bench = QueueBench()
+        bench.declare("q", lanes: 40)
+        let map = LaneMap(queue: "q", lanes: 40)
+        for lane in [0, 17, 39] {
+            let key = (0..<10_000).lazy.map { Name("k\($0)") }.first { map.lane(forKey: $0) == lane } ?? ""
+            for number in 0..<6 { bench.publish("q", "\(lane)-\(number)", keys: [key]) }
+            guard case .messages(let one) = bench.perform(.peek("q", .ready, limit: 1)) else {
+                return #expect(Bool(false))
+            }
+            #expect(one.count == 1)
+            guard case .messages(let all) = bench.perform(.peek("q", .ready, limit: 100)) else {
+                return #expect(Bool(false))
+            }
+            #expect(all.count { $0.lane == lane } == 6, "lane \(lane)")
+            guard case .purged(6) = bench.perform(.purge("q")) else { return #expect(Bool(false)) }
+        }
+    }
+
     @Test("dead letters of every lane go back to where they died, as many as asked for")
     func redrive() {
         let bench = QueueBench()

@@ -186,6 +186,16 @@ struct QueueReplicaTests {
         #expect(late.contents == [nil, nil])
     }
 
+    @Test("a replica that cannot read a message stops, and says that it leads no more")
+    func damagedBodies() throws {
+        var solo = try SoloReplica()
+        _ = try solo.queue(publish([[1]]))
+        solo.step(.bodiesDamaged("block 3"))
+        #expect(solo.replica.halted?.contains("block 3") == true && !solo.replica.isReadyLeader)
+        let reply = solo.ask(.queue(.receive(Receive(queue: "q")))).replies.first?.reply
+        #expect(reply == .notLeader(hint: nil))
+    }
+
     @Test("messages move only between queues that share their shard lane by lane")
     func deadLetterPlace() throws {
         var solo = try SoloReplica()

@@ -12,7 +12,7 @@ extension JSONViews {
             ("dead_letter", .string(settings.deadLetter.text)),
             ("max_length", .number(settings.maxLength)),
             ("max_bytes", .number(settings.maxBytes)),
-            ("overflow", .string(settings.overflow.json)),
+            ("overflow", .string(settings.overflow.word)),
             ("ttl_ms", .number(settings.ttlMilliseconds)),
             ("dedup_ms", .number(settings.dedupMilliseconds))
         )
@@ -136,14 +136,5 @@ extension JSONViews {
             }
         }
         return .object(members.map { .init($0.name, $0.values.count == 1 ? $0.values[0] : .array($0.values)) })
-    }
-}
-
-extension Overflow {
-    var json: String {
-        switch self {
-        case .reject: "reject"
-        case .dropOldest: "drop_oldest"
-        }
     }
 }

@@ -82,7 +82,7 @@ extension OpenAPIDocument {
           "Bytes": {"type": "object", "required": ["base64"], "additionalProperties": false,
             "properties": {"base64": {"type": "string", "contentEncoding": "base64"}}},
           "LockGuard": {"type": "object", "required": ["name", "token"], "additionalProperties": false,
-            "description": "Stored only while this is a current holder's token.",
+            "description": "Checked just before the message is stored: refused unless it is a current holder's.",
             "properties": {"name": \(string), "token": \(integer), "namespace": \(string)}},
           "Producer": {"type": "object", "required": ["id", "sequence"], "additionalProperties": false,
             "description": "Rises by one with each publish; a retry with the same number returns the first result.",

@@ -47,7 +47,7 @@ extension JSONFields {
         change.maxLength = try number(.maxLength, 0...QueueLimits.length)
         change.maxBytes = try number(.maxBytes, 0...UInt64(Int64.max))
         change.overflow = try string(.overflow).map { text throws(BadRequest) in
-            guard let overflow = Overflow.allCases.first(where: { $0.json == text.lowercased() }) else {
+            guard let overflow = Overflow.allCases.first(where: { $0.word == text.lowercased() }) else {
                 throw .unknownValue(.overflow, got: String(text.prefix(32)), allowed: "reject or drop_oldest")
             }
             return overflow

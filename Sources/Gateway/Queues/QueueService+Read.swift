@@ -63,15 +63,49 @@ extension QueueService {
     ) {
         look(at: name, timeout, completion) { view in
             let lines = LaneMap(queue: name, lanes: Int(clamping: view.settings.lanes)).lines
-            // Bodies come along, so no more is asked for than is shown, about: each lane for its part.
-            let part = lines.count == 1 ? limit : limit / lines.count + min(limit, 2)
-            let queries = lines.prefix(max(1, limit)).map { QueueQuery.peek($0, state, limit: part) }
-            self.ask(queries, timeout, completion) { answers in
-                var messages = answers.enumerated().flatMap { $1.peeked(in: $0) }
-                if lines.count > 1 { messages.sort { $0.view.place < $1.view.place } }
-                completion(.messages(Array(messages.prefix(max(0, limit)))))
-            }
+            self.peek(Peek(lines: lines, state: state, limit: max(0, limit), timeout: timeout), completion)
         }
+    }
+
+    private struct Peek {
+        let lines: [Name]
+        let state: MessageState
+        let limit: Int
+        let timeout: Interval?
+        var asked = 0
+        /// The first of those that have been asked.
+        var found: [PeekedMessage] = []
+    }
+
+    /// Lanes whose answers, each with its bodies, are in memory together.
+    private static let lanesPeekedTogether = 4
+
+    /// A few lanes after the other, and of what they show only the first is kept: a queue may have a thousand lanes.
+    private func peek(_ peek: Peek, _ completion: @escaping Completion) {
+        guard peek.asked < peek.lines.count else { return completion(.messages(peek.found)) }
+        let first = peek.asked
+        let lines = peek.lines[first..<min(first + Self.lanesPeekedTogether, peek.lines.count)]
+        let queries = lines.map { QueueQuery.peek($0, peek.state, limit: peek.limit) }
+        ask(queries, peek.timeout, completion) { answers in
+            var next = peek
+            next.asked += queries.count
+            next.found += answers.enumerated().flatMap { $1.peeked(in: first + $0) }
+            if peek.lines.count > 1 { next.found.sort { $0.view.place < $1.view.place } }
+            next.found = Self.page(of: next.found, limit: peek.limit)
+            self.peek(next, completion)
+        }
+    }
+
+    /// As many as one answer may carry.
+    private static func page(of messages: [PeekedMessage], limit: Int) -> [PeekedMessage] {
+        var bytes = 0
+        var count = 0
+        for message in messages.prefix(limit) {
+            bytes += message.content?.body.count ?? 0
+            guard count == 0 || bytes <= QueueAnswer.maxBytes else { break }
+            count += 1
+        }
+        return Array(messages.prefix(count))
     }
 
     func message(_ name: Name, _ id: QueueMessageID, _ timeout: Interval?, _ completion: @escaping Completion) {

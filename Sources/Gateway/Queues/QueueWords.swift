@@ -58,3 +58,12 @@ extension SettleOutcome {
         }
     }
 }
+
+extension Overflow {
+    var word: String {
+        switch self {
+        case .reject: "reject"
+        case .dropOldest: "drop_oldest"
+        }
+    }
+}

@@ -100,7 +100,7 @@ extension CommandTable {
             "name body [body …]",
             -3,
             ["write"],
-            "Stores several messages, all or none; answers their ids."
+            "Stores several messages, in one lane all or none; answers their ids."
         ),
         row(
             .queueReceive,

@@ -234,7 +234,7 @@ enum QueueEncoder {
         writer.pair("dead_letter", settings.deadLetter.text)
         writer.pair("max_length", settings.maxLength)
         writer.pair("max_bytes", settings.maxBytes)
-        writer.pair("overflow", settings.overflow == .reject ? "reject" : "drop_oldest")
+        writer.pair("overflow", settings.overflow.word)
         writer.pair("ttl_ms", settings.ttlMilliseconds)
         writer.pair("dedup_ms", settings.dedupMilliseconds)
     }

@@ -46,10 +46,9 @@ extension ShardLoop {
     }
 
     private func finish(_ lookup: BodyLookup, _ shard: ShardID) {
-        if let lost = lookup.lost, hosted[Int(shard.rawValue)]?.replica.state.queues.isLive(lost) == true {
-            // Otherwise it was settled, dropped or purged while it was looked for.
-            return bodiesAreDamaged(shard, "the body of message \(lost) is nowhere")
-        }
+        // What is not live any more was settled, dropped or purged while it was looked for.
+        let lost = lookup.unfound.first { hosted[Int(shard.rawValue)]?.replica.state.queues.isLive($0) == true }
+        if let lost { return bodiesAreDamaged(shard, "the body of message \(lost) is nowhere") }
         let envelope = ReplyEnvelope(
             to: lookup.read.to,
             id: lookup.read.id,
@@ -85,8 +84,7 @@ extension ShardLoop {
 /// One answer on its way to completeness.
 private struct BodyLookup {
     var read: BodyRead
-    /// The last message without a body.
-    var lost: MessageID? { read.missing.last.map { MessageID(rawValue: $0.message) } }
+    var unfound: [MessageID] { read.missing.map { MessageID(rawValue: $0.message) } }
 
     init(_ read: BodyRead) { self.read = read }
 

@@ -26,6 +26,7 @@ package struct NodeProcess: Sendable {
         var logger = Logger(label: "syncline")
         logger.logLevel = Logger.Level(rawValue: settings.logLevel) ?? .info
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.loops)
+        // One thread: snapshots are written, installed and removed one after the other (`SnapshotDirectory.write`).
         let pool = NIOThreadPool(numberOfThreads: 1)
         pool.start()
         let readers = NIOThreadPool(numberOfThreads: 1)

@@ -45,7 +45,8 @@ public struct OutgoingMessage: Sendable, Hashable {
     public var headers: [QueueHeader] = []
     /// Tenants share a queue fairly, however much each publishes. At most 128 bytes.
     public var tenant: String?
-    /// Publish only while this grant's token is the lock's latest, else fail with ``SynclineError/Code/fenced``.
+    /// Publish only if this grant's token is the lock's latest, which is checked just before the message is stored;
+    /// else fail with ``SynclineError/Code/fenced``.
     public var lock: LockGrant?
 
     public init(
