@@ -21,4 +21,24 @@ package enum StableHash {
     package static func combine(_ hash: UInt64, _ value: UInt64) -> UInt64 {
         mix(hash &* 0x9e37_79b9_7f4a_7c15 &+ value)
     }
+
+    /// Of bytes in memory, eight at a time: several times the speed of `fnv1a` on keys. Not for tables that must stand
+    /// up to somebody who looks for collisions.
+    package static func bytes(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+        var hash: UInt64 = 0x9e37_79b9_7f4a_7c15
+        var offset = 0
+        while offset + 8 <= bytes.count {
+            let word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+            hash = mix(hash ^ word)
+            offset += 8
+        }
+        var tail: UInt64 = 0
+        var shift: UInt64 = 0
+        while offset < bytes.count {
+            tail |= UInt64(bytes[offset]) << shift
+            shift += 8
+            offset += 1
+        }
+        return combine(mix(hash ^ tail), UInt64(truncatingIfNeeded: bytes.count))
+    }
 }

@@ -23,6 +23,22 @@ package struct RESPCommandParser {
     /// Bytes received of a command that is not complete.
     package var bufferedBytes: Int { buffer.readableBytes }
 
+    /// The input that is left, if it begins with a command of which nothing was looked at before; else nil.
+    package var freshInput: ByteBuffer? {
+        remaining == nil && position == 0 && searched == 0 && buffer.readableBytes > 0 ? buffer : nil
+    }
+
+    /// Drops whole commands from the front of the fresh input, which were understood elsewhere.
+    package mutating func drop(_ count: Int) {
+        buffer.moveReaderIndex(forwardBy: count)
+        letGo()
+    }
+
+    /// An empty buffer keeps its storage from being used again for the next read.
+    private mutating func letGo() {
+        if buffer.readableBytes == 0 { buffer = ByteBuffer() }
+    }
+
     /// Takes the next bytes of the stream.
     package mutating func append(_ bytes: ByteBuffer) {
         if buffer.readableBytes == 0 {
@@ -98,6 +114,7 @@ package struct RESPCommandParser {
         guard let slice = buffer.readSlice(length: length) else { return nil }
         let command = RESPCommand(buffer: slice, slots: slots)
         slots = []
+        letGo()
         return command
     }
 

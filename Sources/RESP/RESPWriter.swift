@@ -50,6 +50,39 @@ package struct RESPWriter {
         endLine()
     }
 
+    /// Header, bytes and line end in one look at the buffer: what an answer of one value takes.
+    package mutating func bulk(_ bytes: UnsafeRawBufferPointer) {
+        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: bytes.count + 25) { target in
+            target[0] = UInt8(ascii: "$")
+            var position = 1 + Self.digits(of: bytes.count, into: target, at: 1)
+            target[position] = 0x0d
+            target[position + 1] = 0x0a
+            position += 2
+            UnsafeMutableRawBufferPointer(rebasing: target[position..<position + bytes.count])
+                .copyMemory(from: bytes)
+            position += bytes.count
+            target[position] = 0x0d
+            target[position + 1] = 0x0a
+            return position + 2
+        }
+    }
+
+    /// Writes a number that is not negative; returns how many digits it has.
+    private static func digits(of value: Int, into target: UnsafeMutableRawBufferPointer, at start: Int) -> Int {
+        var count = 1
+        var bound = 10
+        while value >= bound, count < 18 {
+            count += 1
+            bound *= 10
+        }
+        var rest = value
+        for place in stride(from: start + count - 1, through: start, by: -1) {
+            target[place] = UInt8(truncatingIfNeeded: 0x30 + rest % 10)
+            rest /= 10
+        }
+        return count
+    }
+
     package mutating func bulk(_ bytes: some Collection<UInt8>) {
         header("$", bytes.count)
         buffer.writeBytes(bytes)
