@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension CacheOperation {
+    /// False when neither the answer nor the effect depends on what stands under the key, so that nobody need fetch
+    /// it: a plain SET.
+    package var needsCurrent: Bool {
+        switch self {
+        case .set(_, .never, .always, wantsOld: false), .set(_, .after, .always, wantsOld: false): false
+        default: true
+        }
+    }
+
+    /// Why the operation cannot be done whatever stands under the key; nil if it may be.
+    package func validate(key: CacheKey) -> CacheRefusal? {
+        guard key.bytes.count <= CacheLimits.keyBytes else { return .keyTooLong }
+        switch self {
+        case .set(let value, _, let condition, _):
+            return Self.isTooLong(value) || condition.isTooLong ? .tooLong : nil
+        case .remove(let condition, _): return condition.isTooLong ? .tooLong : nil
+        case .expire, .add: return nil
+        case .addDecimal(let addend): return DecimalNumber.parse(addend) == nil ? .notFloat : nil
+        case .append(let suffix): return Self.isTooLong(suffix) ? .tooLong : nil
+        case .setRange(let offset, let bytes):
+            guard !bytes.isEmpty else { return nil }
+            let (end, overflow) = offset.addingReportingOverflow(UInt64(bytes.count))
+            return overflow || end > UInt64(CacheLimits.valueBytes) ? .tooLong : nil
+        }
+    }
+
+    /// The most bytes by which the operation can make a value longer than nothing; what a store that is nearly full
+    /// asks before it takes one.
+    package var storedBytes: Int {
+        switch self {
+        case .set(let value, _, _, _): value.count
+        case .remove, .expire: 0
+        case .add: StrictInteger.textLimit
+        case .addDecimal: DecimalNumber.textLimit
+        case .append(let suffix): suffix.count
+        case .setRange(let offset, let bytes):
+            bytes.isEmpty ? 0 : Int(min(offset, UInt64(CacheLimits.valueBytes))) + bytes.count
+        }
+    }
+
+    private static func isTooLong(_ value: [UInt8]) -> Bool { value.count > CacheLimits.valueBytes }
+}
+
+extension CacheCondition {
+    /// Whether it compares with a value that is longer than any.
+    fileprivate var isTooLong: Bool {
+        switch self {
+        case .equals(let value), .differs(let value): value.count > CacheLimits.valueBytes
+        case .always, .absent, .present, .version: false
+        }
+    }
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+package import Primitives
+
+/// A change of a shard's cache state, in its log. All but `join` and `remove` are proposed by the shard's home.
+package enum CacheCommand: Sendable, Equatable {
+    /// A client's write. `data` is what the line's owner had written without the log.
+    indirect case write(CacheKey, CacheOperation, data: LineData?, token: UInt64)
+    /// An owner's unlogged data reaches the log.
+    indirect case persist(CacheKey, LineData)
+    /// Those that still have these versions and whose time has come.
+    case expire([CacheKeyVersion])
+    /// FLUSHALL.
+    case removeAll
+    /// The memory has these versions: they need not be kept for it.
+    case flushed([CacheKeyVersion])
+    /// To the system shard: who may hold lines.
+    case join(CacheMember)
+    case remove(CacheMember)
+
+    /// Entries of one `expire` or `flushed`.
+    package static let maxBatch = 1_024
+}
+
+package struct CacheKeyVersion: Sendable, Equatable {
+    package var key: CacheKey
+    package var version: CacheVersion
+
+    package init(_ key: CacheKey, _ version: CacheVersion) {
+        self.key = key
+        self.version = version
+    }
+}
+
+/// The state machine's answer to a command.
+package enum CacheResponse: Sendable, Equatable {
+    /// With the key's version after it.
+    case written(CacheAnswer, CacheVersion)
+    case done
+}
+
+extension CacheCommand {
+    package func encode(into writer: inout ByteWriter) {
+        switch self {
+        case .write(let key, let operation, let data, let token):
+            writer.u8(1)
+            writer.blob(key.bytes)
+            operation.encode(into: &writer)
+            writer.bool(data != nil)
+            data?.encode(into: &writer)
+            writer.varint(token)
+        case .persist(let key, let data):
+            writer.u8(2)
+            writer.blob(key.bytes)
+            data.encode(into: &writer)
+        case .expire(let entries):
+            writer.u8(3)
+            writer.keyVersions(entries)
+        case .removeAll: writer.u8(4)
+        case .flushed(let entries):
+            writer.u8(5)
+            writer.keyVersions(entries)
+        case .join(let member):
+            writer.u8(6)
+            member.encode(into: &writer)
+        case .remove(let member):
+            writer.u8(7)
+            member.encode(into: &writer)
+        }
+    }
+
+    package init(decoding reader: inout ByteReader) throws(DecodingError) {
+        switch try reader.u8() {
+        case 1:
+            self = .write(
+                try reader.cacheKey(),
+                try CacheOperation(decoding: &reader),
+                data: try reader.bool() ? try LineData(decoding: &reader) : nil,
+                token: try reader.varint()
+            )
+        case 2: self = .persist(try reader.cacheKey(), try LineData(decoding: &reader))
+        case 3: self = .expire(try reader.keyVersions())
+        case 4: self = .removeAll
+        case 5: self = .flushed(try reader.keyVersions())
+        case 6: self = .join(try CacheMember(decoding: &reader))
+        case 7: self = .remove(try CacheMember(decoding: &reader))
+        case let tag: throw .unknownTag(what: "cache command", value: UInt64(tag))
+        }
+    }
+
+    /// Whether a full disk refuses it.
+    package var needsRoom: Bool {
+        switch self {
+        case .write(_, let operation, _, _):
+            if case .remove = operation { false } else { true }
+        case .persist, .expire, .removeAll, .flushed, .join, .remove: false
+        }
+    }
+}
+
+extension CacheResponse {
+    package func encode(into writer: inout ByteWriter) {
+        switch self {
+        case .written(let answer, let version):
+            writer.u8(1)
+            answer.encode(into: &writer)
+            version.encode(into: &writer)
+        case .done: writer.u8(2)
+        }
+    }
+
+    package init(decoding reader: inout ByteReader) throws(DecodingError) {
+        switch try reader.u8() {
+        case 1: self = .written(try CacheAnswer(decoding: &reader), try CacheVersion(decoding: &reader))
+        case 2: self = .done
+        case let tag: throw .unknownTag(what: "cache response", value: UInt64(tag))
+        }
+    }
+}
+
+extension ByteWriter {
+    fileprivate mutating func keyVersions(_ entries: [CacheKeyVersion]) {
+        varint(UInt64(entries.count))
+        for entry in entries {
+            blob(entry.key.bytes)
+            entry.version.encode(into: &self)
+        }
+    }
+}
+
+extension ByteReader {
+    fileprivate mutating func keyVersions() throws(DecodingError) -> [CacheKeyVersion] {
+        var entries: [CacheKeyVersion] = []
+        for _ in 0..<(try count(limit: CacheCommand.maxBatch, "cache entries")) {
+            entries.append(CacheKeyVersion(try cacheKey(), try CacheVersion(decoding: &self)))
+        }
+        return entries
+    }
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+package import Primitives
+
+/// The cache's part of a shard's state machine: the memory, or with Redis as memory what Redis may lack, and in the
+/// system shard who may hold lines.
+package struct CacheState: Sendable {
+    package private(set) var store: CacheStore
+    package private(set) var view = CacheView()
+    /// The highest fencing token that each guarded key has been written with.
+    private var fences = OrderedMap<CacheKey, UInt64>()
+    /// Guarded keys that are remembered; above it the one with the lowest token is forgotten.
+    package static let maxFences = 65_536
+
+    package init(isWrittenBack: Bool) { store = CacheStore(isWrittenBack: isWrittenBack) }
+
+    package var digest: UInt64 {
+        var hash = StableHash.combine(store.digest, view.version)
+        for member in view.members {
+            hash = StableHash.combine(StableHash.combine(hash, member.node.rawValue), member.incarnation)
+        }
+        return StableHash.combine(hash, UInt64(fences.count))
+    }
+
+    // MARK: Reading
+
+    /// What stands under the key; nil when only the memory (Redis) knows.
+    package func current(_ key: CacheKey) -> CacheCurrent? {
+        store.get(key, hash: key.hash) ?? (store.isWrittenBack ? nil : store.absent)
+    }
+
+    /// Whether the state itself has an entry of the key.
+    package func holds(_ key: CacheKey) -> Bool { store.get(key, hash: key.hash) != nil }
+
+    /// Stands for a value that nobody needs to know.
+    package var unknown: CacheCurrent { store.absent }
+
+    package func forEachExpiring(_ body: (CacheKey, UInt64) -> Void) {
+        store.forEach { entry in
+            if entry.expiresAt != 0 { body(entry.key, entry.expiresAt) }
+        }
+    }
+
+    // MARK: Changing
+
+    package mutating func apply(
+        _ command: CacheCommand,
+        index: LogIndex,
+        stamp: UInt64,
+        into effects: inout CacheEffects
+    ) -> CacheResponse {
+        let version = CacheVersion(index: index.rawValue)
+        switch command {
+        case .write(let key, let operation, let data, let token):
+            return write(key, operation, data, token, version, stamp, &effects)
+        case .persist(let key, let data):
+            if let current = current(key), data.version <= current.version { return .done }
+            store(data, key, stamp, &effects)
+        case .expire(let entries):
+            for entry in entries {
+                let hash = entry.key.hash
+                guard let current = store.get(entry.key, hash: hash), current.version == entry.version else { continue }
+                if current.isExpired(stamp) { change(.remove, entry.key, version, &effects) }
+            }
+        case .removeAll:
+            store.removeAll(at: version)
+        case .flushed(let entries):
+            for entry in entries {
+                let hash = entry.key.hash
+                if store.markFlushed(entry.key, hash: hash, version: entry.version) {
+                    store.release(entry.key, hash: hash, version: entry.version)
+                }
+            }
+        case .join(let member):
+            if view.join(member) { effects.view = view }
+        case .remove(let member):
+            if view.remove(member) { effects.view = view }
+        }
+        return .done
+    }
+
+    private mutating func write(
+        _ key: CacheKey,
+        _ operation: CacheOperation,
+        _ data: LineData?,
+        _ token: UInt64,
+        _ version: CacheVersion,
+        _ stamp: UInt64,
+        _ effects: inout CacheEffects
+    ) -> CacheResponse {
+        var current = current(key) ?? store.absent
+        let newer = data.flatMap { $0.version > current.version ? $0 : nil }
+        if let data = newer {
+            current = CacheCurrent(
+                value: data.value,
+                version: data.version,
+                expiresAt: data.remaining.map { stamp &+ $0 } ?? 0
+            )
+        }
+        guard raiseFence(key, token) else {
+            // The owner's data reaches the log all the same, as below: its line may be about to be somebody else's.
+            if let data = newer { store(data, key, stamp, &effects) }
+            return .written(.refused(.fenced), current.version)
+        }
+        let change = operation.evaluate(current, now: stamp)
+        if case .none = change.effect {
+            if let data = newer { store(data, key, stamp, &effects) }
+            return .written(change.answer, current.version)
+        }
+        self.change(change.effect, key, version, &effects)
+        return .written(change.answer, version)
+    }
+
+    private mutating func raiseFence(_ key: CacheKey, _ token: UInt64) -> Bool {
+        guard token != 0 else { return true }
+        if let highest = fences[key], token < highest { return false }
+        fences[key] = token
+        if fences.count > Self.maxFences, let lowest = fences.min(by: { $0.value < $1.value }) {
+            fences[lowest.key] = nil
+        }
+        return true
+    }
+
+    /// What an owner wrote without the log, if it is newer.
+    private mutating func store(_ data: LineData, _ key: CacheKey, _ stamp: UInt64, _ effects: inout CacheEffects) {
+        let end = data.remaining.map { stamp &+ max(1, $0) } ?? 0
+        change(data.value.map { .store($0, expiresAt: end) } ?? .remove, key, data.version, &effects)
+    }
+
+    private mutating func change(
+        _ effect: CacheEffect,
+        _ key: CacheKey,
+        _ version: CacheVersion,
+        _ effects: inout CacheEffects
+    ) {
+        guard store.apply(effect, to: key, hash: key.hash, at: version) else { return }
+        if case .store(_, let expiresAt) = effect, expiresAt != 0 { effects.expiries.append((key, expiresAt)) }
+        if store.isWrittenBack { effects.dirty.append(key) }
+    }
+}
+
+/// What applying one command brought about.
+package struct CacheEffects: Sendable {
+    /// Answers to commands, with the log index that carried them.
+    package var responses: [(index: UInt64, CacheResponse)] = []
+    /// Keys that got an expiry, in cluster milliseconds.
+    package var expiries: [(key: CacheKey, expiresAt: UInt64)] = []
+    /// Keys that the memory has to be told of.
+    package var dirty: [CacheKey] = []
+    /// The membership changed.
+    package var view: CacheView?
+
+    package init() {}
+
+    package var isEmpty: Bool { responses.isEmpty && expiries.isEmpty && dirty.isEmpty && view == nil }
+
+    package mutating func removeAll() {
+        responses.removeAll(keepingCapacity: true)
+        expiries.removeAll(keepingCapacity: true)
+        dirty.removeAll(keepingCapacity: true)
+        view = nil
+    }
+}
+
+extension CacheState {
+    package func encode(into writer: inout ByteWriter) {
+        store.encode(into: &writer)
+        view.encode(into: &writer)
+        writer.varint(UInt64(fences.count))
+        for (key, token) in fences {
+            writer.blob(key.bytes)
+            writer.varint(token)
+        }
+    }
+
+    package init(decoding reader: inout ByteReader) throws(DecodingError) {
+        store = try CacheStore(decoding: &reader)
+        view = try CacheView(decoding: &reader)
+        for _ in 0..<(try reader.count(limit: Self.maxFences, "fences")) {
+            let key = try reader.cacheKey()
+            if let last = fences.last, last.key >= key { throw .invalidValue(what: "order of fences") }
+            fences[key] = try reader.varint()
+        }
+    }
+}
