@@ -40,6 +40,7 @@ extension Replica {
             if !shardEffects.locks.timers.isEmpty { timekeeper.observe(shardEffects.locks.timers, now: now) }
             if !shardEffects.queues.timers.isEmpty { queueTimekeeper.observe(shardEffects.queues.timers, now: now) }
         }
+        if isLeading { observeCache(now, &effects) }
         for (id, answer) in shardEffects.answers {
             guard let node = callers.remove(id) else { continue }
             reply(answer, id, to: node, &effects)

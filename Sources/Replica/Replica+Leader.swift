@@ -18,6 +18,7 @@ extension Replica {
         var dueInQueues: [QueueCommand] = []
         queueTimekeeper.due(now, stamp: stampBase.stamp(at: now), into: &dueInQueues)
         for command in dueInQueues { proposeInternal(.queue(command), now, &effects) }
+        keepCacheTime(now, &effects)
         proposePlacement(now, &effects)
         reportWaits(now, &effects)
         emitDetection(now, &effects)

@@ -13,6 +13,7 @@ extension Replica {
         switch answer {
         case .lock(let response): reply(.answer(.lock(response)), id, to: node, &effects)
         case .queue(let response): reply(withBodies(response), id, to: node, &effects)
+        case .cache: break
         }
     }
 

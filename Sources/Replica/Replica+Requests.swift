@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CacheCore
 import LockCore
 import Primitives
 import QueueCore
@@ -12,6 +13,9 @@ enum PendingRead: Sendable {
     case renewConsumer(Name, RequestID, from: NodeID)
     /// The deadlock detector's question whether these waits still stand.
     case confirmWaits(UInt64, [RequestID], from: NodeID)
+    case inquiry(CacheInquiry, RequestID, from: NodeID)
+    /// The home's own: whether this replica still leads, for the member that the node is.
+    case confirmHome(HomeTicket)
 }
 
 extension Replica {
@@ -108,6 +112,7 @@ extension Replica {
         case .queueQuery(let query, let mode): read(.queueQuery(query, routed.id, from: from), mode, now, &effects)
         case .renewConsumer(let consumer):
             read(.renewConsumer(consumer, routed.id, from: from), .readIndex, now, &effects)
+        case .cache(let inquiry): inquire(inquiry, routed.id, from: from, now, &effects)
         case .command, .queue: break
         }
     }
@@ -124,7 +129,7 @@ extension Replica {
         return false
     }
 
-    private mutating func append(
+    mutating func append(
         _ payload: [UInt8],
         _ now: Instant,
         _ effects: inout ReplicaEffects
@@ -148,8 +153,10 @@ extension Replica {
         case .lost(let id):
             switch reads.removeValue(forKey: id) {
             case .query(_, let request, let from), .renew(_, let request, let from),
-                .queueQuery(_, let request, let from), .renewConsumer(_, let request, let from):
+                .queueQuery(_, let request, let from), .renewConsumer(_, let request, let from),
+                .inquiry(_, let request, let from):
                 reply(.notLeader(hint: raft.leader), request, to: from, &effects)
+            case .confirmHome: isConfirmingHome = false
             case .confirmWaits, nil: break
             }
         case .ready(let id, let index):
@@ -175,6 +182,8 @@ extension Replica {
             }
             reply(.queue(response), id, to: from, &effects)
         case .renewConsumer(let consumer, let id, let from): renew(consumer, id, from: from, now, &effects)
+        case .inquiry(let inquiry, let id, let from): answer(inquiry, id, from: from, now, &effects)
+        case .confirmHome(let ticket): homeIsConfirmed(ticket, now, &effects)
         case .confirmWaits(let query, let requests, let from):
             // Whole and ahead of the answer, also to the asker itself: an earlier report may be lost, or be on its way
             // to a former leader.

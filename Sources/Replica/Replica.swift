@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+package import CacheCore
 import LockCore
 package import Primitives
 import QueueCore
@@ -29,6 +30,13 @@ package struct Replica: Sendable {
     var detector = CrossShardDetector()
     /// Which node sent a shard's latest report to the detector.
     var reporters = OrderedMap<ShardID, NodeID>()
+    /// The directory of the shard's lines.
+    package internal(set) var home: CacheHome
+    var homeEffects = HomeEffects()
+    var isConfirmingHome = false
+    /// Who waits for FLUSHALL.
+    var clearCallers: [(id: RequestID, node: NodeID)] = []
+    var cacheTimekeeper: CacheTimekeeper
     var isLeading = false
     var stampBase = StampBase()
     var reportedWaits: UInt64?
@@ -57,6 +65,11 @@ package struct Replica: Sendable {
         now: Instant
     ) throws(DecodingError) {
         self.configuration = configuration
+        home = CacheHome(configuration: configuration.home)
+        cacheTimekeeper = CacheTimekeeper(duration: configuration.cacheLease)
+        #if PLANTED_BUGS
+            cacheTimekeeper.plantedBug = configuration.home.plantedBug
+        #endif
         if let snapshot {
             state = try ShardState(
                 decoding: snapshot,
@@ -131,6 +144,7 @@ package struct Replica: Sendable {
             install(metadata, bytes, from: from, now, &effects)
         case .bodiesDamaged(let reason): halt("\(reason); the other replicas have what is lost here", &effects)
         case .ownerWaits, .waitsConfirmed, .confirmWaits, .abortWait: detect(input, now, &effects)
+        case .cache(let input): cache(input, now, &effects)
         }
     }
 
@@ -180,6 +194,9 @@ package struct Replica: Sendable {
         stampBase = StampBase(stamp: state.stamp, instant: now)
         if !keepsOldTime { timekeeper.lead(state.locks, term: raft.term, now: now) }
         queueTimekeeper.lead(state.queues, term: raft.term, now: now)
+        home.lead(term: raft.term.rawValue)
+        isConfirmingHome = false
+        cacheTimekeeper.lead(state.cache.view, now: now)
         detector = CrossShardDetector()
         reporters.removeAll()
         reportedWaits = nil
@@ -202,6 +219,11 @@ package struct Replica: Sendable {
         if !keepsOldTime { timekeeper.stopLeading() }
         detector = CrossShardDetector()
         queueTimekeeper.stopLeading()
+        home.stopLeading()
+        homeEffects.removeAll()
+        cacheTimekeeper.stopLeading()
+        for (id, node) in clearCallers { reply(.interrupted, id, to: node, &effects) }
+        clearCallers.removeAll()
         publishing.removeAll()
         heldRenewals.removeAll()
         heldConsumerRenewals.removeAll()

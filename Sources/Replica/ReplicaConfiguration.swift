@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+package import CacheCore
 package import PlacementCore
 package import Primitives
 package import QueueCore
@@ -16,6 +17,11 @@ package struct ReplicaConfiguration: Sendable {
     /// Bytes of publishes to one queue that wait to be committed; with more of them it alone is refused as busy, and
     /// its shard goes on serving the others.
     package var maxUncommittedBytesPerQueue = 16 << 20
+    package var home = HomeConfiguration()
+    /// What the shard's part of the cache's memory may hold in bytes; more is refused.
+    package var maxCacheBytes = Int.max
+    /// How long the system shard's leader lets a cache be after it has renewed its lease.
+    package var cacheLease = Interval.milliseconds(2_500)
     /// For the system shard: the table that its leader puts into the log when there is none yet.
     package var proposedPlacement: PlacementTable?
     /// Every so many entries the replicas compare their state.

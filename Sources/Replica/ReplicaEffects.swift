@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+package import CacheCore
 package import LockCore
 package import Primitives
 package import QueueCore
@@ -36,6 +37,7 @@ package enum ReplicaInput: Sendable {
     /// The cross-namespace deadlock detector at the system shard's leader has spoken.
     case confirmWaits(from: NodeID, query: UInt64, [RequestID])
     case abortWait(RequestID, cycle: [CycleEdge])
+    case cache(CacheInput)
 }
 
 package struct ReplyEnvelope: Sendable, Equatable {
@@ -134,6 +136,16 @@ package struct ReplicaEffects: Sendable {
     /// For the system shard's leader: the waits of declared owners on this shard, when they changed.
     package var ownerWaits: (term: Term, waits: [OwnerWait])?
     package var waitsConfirmed: [(to: NodeID, query: UInt64, waits: [RequestID])] = []
+    /// From the home of the shard's lines to the caches, in order.
+    package var cacheNotices: [CacheNoticeEnvelope] = []
+    /// To be fetched from the memory.
+    package var cacheFills: [CacheFill] = []
+    /// Keys that the memory has to be told of.
+    package var dirtyKeys: [CacheKey] = []
+    /// Members that do not answer the home: for the system shard's leader.
+    package var accusations: [CacheMember] = []
+    /// From the system shard's leader to all nodes: who may hold lines.
+    package var cacheView: CacheView?
     /// From the system shard's leader to the leaders of other shards.
     package var detector: [DetectorMessage] = []
     /// This replica differs from its peers, or met an entry it does not know: it must stop. The text says why.
@@ -158,6 +170,11 @@ package struct ReplicaEffects: Sendable {
         ownerWaits = nil
         waitsConfirmed.removeAll(keepingCapacity: true)
         detector.removeAll(keepingCapacity: true)
+        cacheNotices.removeAll(keepingCapacity: true)
+        cacheFills.removeAll(keepingCapacity: true)
+        dirtyKeys.removeAll(keepingCapacity: true)
+        accusations.removeAll(keepingCapacity: true)
+        cacheView = nil
         halted = nil
     }
 }

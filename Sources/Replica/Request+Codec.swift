@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CacheCore
 import LockCore
 package import Primitives
 import QueueCore
@@ -48,6 +49,9 @@ extension Request {
         case .renewConsumer(let consumer):
             writer.u8(6)
             writer.text(consumer.text)
+        case .cache(let inquiry):
+            writer.u8(7)
+            inquiry.encode(into: &writer)
         }
     }
 
@@ -68,6 +72,8 @@ extension Request {
             self = .queueQuery(try QueueQuery(decoding: &reader), mode)
         case 6:
             self = .renewConsumer(Name(try reader.text("consumer")))
+        case 7:
+            self = .cache(try CacheInquiry(decoding: &reader))
         default:
             throw .unknownTag(what: "request", value: UInt64(tag))
         }
@@ -111,6 +117,9 @@ extension Response {
         case .queue(let answer):
             writer.u8(4)
             answer.encode(into: &writer)
+        case .cache(let information):
+            writer.u8(5)
+            information.encode(into: &writer)
         }
     }
 
@@ -129,6 +138,8 @@ extension Response {
             self = .busy(reason: try reader.reason())
         case 4:
             self = .queue(try QueueAnswer(decoding: &reader))
+        case 5:
+            self = .cache(try CacheInformation(decoding: &reader))
         default:
             throw .unknownTag(what: "response", value: UInt64(tag))
         }

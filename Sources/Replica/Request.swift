@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+package import CacheCore
 package import LockCore
 package import Primitives
 package import QueueCore
@@ -17,6 +18,8 @@ package enum Request: Sendable, Equatable {
     indirect case queue(QueueCommand)
     indirect case queueQuery(QueueQuery, ReadMode)
     case renewConsumer(Name)
+    /// Of the cache; never in the log by itself.
+    case cache(CacheInquiry)
 
     /// What decides the shard; nil when the request does not say.
     package var placementKey: Name? {
@@ -27,6 +30,7 @@ package enum Request: Sendable, Equatable {
         case .queue(let command): command.line.map(LaneMap.placementKey(of:))
         case .queueQuery(let query, _): query.line.map(LaneMap.placementKey(of:))
         case .renewConsumer: nil
+        case .cache: nil
         }
     }
 
@@ -35,7 +39,7 @@ package enum Request: Sendable, Equatable {
         switch self {
         case .command(let command): .lock(command)
         case .queue(let command): .queue(command)
-        case .query, .renew, .queueQuery, .renewConsumer: nil
+        case .query, .renew, .queueQuery, .renewConsumer, .cache: nil
         }
     }
 
@@ -44,7 +48,7 @@ package enum Request: Sendable, Equatable {
         switch self {
         case .command(let command): command.mayWait
         case .queue(let command): command.mayWait
-        case .query, .renew, .queueQuery, .renewConsumer: false
+        case .query, .renew, .queueQuery, .renewConsumer, .cache: false
         }
     }
 
@@ -52,7 +56,7 @@ package enum Request: Sendable, Equatable {
     package var isMutation: Bool {
         switch self {
         case .command, .queue: true
-        case .query, .renew, .queueQuery, .renewConsumer: false
+        case .query, .renew, .queueQuery, .renewConsumer, .cache: false
         }
     }
 }
@@ -85,6 +89,7 @@ package struct QueueAnswer: Sendable, Equatable {
 package enum Response: Sendable, Equatable {
     case lock(LockResponse)
     case queue(QueueAnswer)
+    case cache(CacheInformation)
     /// No answer from a leader with a quorum in time.
     case unavailable(Outcome, reason: String)
     /// A bound was reached; nothing was done; try again shortly.
@@ -129,6 +134,20 @@ package enum RoutedReply: Sendable, Equatable {
     case interrupted
 }
 
+/// What a node holds of a key.
+package struct LineInspection: Sendable, Equatable {
+    package var state: LineState
+    package var version: CacheVersion?
+    /// Milliseconds that the node's lease is still good for; nil: it has none.
+    package var leaseRemaining: UInt64?
+
+    package init(state: LineState, version: CacheVersion?, leaseRemaining: UInt64?) {
+        self.state = state
+        self.version = version
+        self.leaseRemaining = leaseRemaining
+    }
+}
+
 /// What nodes say to each other. One frame carries many.
 package enum PeerMessage: Sendable, Equatable {
     case raft(ShardID, RaftMessage)
@@ -146,4 +165,12 @@ package enum PeerMessage: Sendable, Equatable {
     case waitsConfirmed(ShardID, query: UInt64, [RequestID])
     /// The confirmed victim's wait is to be ended.
     case abortWait(ShardID, RequestID, cycle: [CycleEdge])
+    /// From a cache to a shard's home, and back (docs/CACHE.md).
+    case cacheRequest(ShardID, from: CacheMember, CacheEpoch, HomeRequest)
+    case cacheNotice(ShardID, CacheNoticeEnvelope)
+    /// Who may hold lines, from the system shard's leader.
+    case cacheView(CacheView)
+    /// What does this node hold of the key, and the answer.
+    case inspectLine(ticket: UInt64, CacheKey)
+    case lineInspected(ticket: UInt64, LineInspection)
 }

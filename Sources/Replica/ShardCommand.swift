@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+package import CacheCore
 package import LockCore
 package import PlacementCore
 package import Primitives
@@ -8,6 +9,7 @@ package import QueueCore
 package enum ShardCommand: Sendable, Equatable {
     indirect case lock(LockCommand)
     indirect case queue(QueueCommand)
+    indirect case cache(CacheCommand)
     /// To the system shard: from now on this table says which nodes hold each shard. Taken if it follows the one that
     /// stands, or is the first.
     indirect case placement(PlacementTable)
@@ -15,6 +17,7 @@ package enum ShardCommand: Sendable, Equatable {
     private static let lockTag: UInt8 = 1
     private static let queueTag: UInt8 = 2
     private static let placementTag: UInt8 = 3
+    private static let cacheTag: UInt8 = 4
 
     package func encode(into writer: inout ByteWriter) {
         switch self {
@@ -27,6 +30,9 @@ package enum ShardCommand: Sendable, Equatable {
         case .placement(let table):
             writer.u8(Self.placementTag)
             table.encode(into: &writer)
+        case .cache(let command):
+            writer.u8(Self.cacheTag)
+            command.encode(into: &writer)
         }
     }
 
@@ -35,6 +41,7 @@ package enum ShardCommand: Sendable, Equatable {
         case Self.lockTag: self = .lock(try LockCommand(decoding: &reader))
         case Self.queueTag: self = .queue(try QueueCommand(decoding: &reader))
         case Self.placementTag: self = .placement(try PlacementTable(decoding: &reader))
+        case Self.cacheTag: self = .cache(try CacheCommand(decoding: &reader))
         case let tag: throw .unknownTag(what: "shard command", value: UInt64(tag))
         }
     }
@@ -47,7 +54,7 @@ package enum ShardCommand: Sendable, Equatable {
         switch self {
         case .lock(let command): command.mayWait
         case .queue(let command): command.mayWait
-        case .placement: false
+        case .cache, .placement: false
         }
     }
 
@@ -56,6 +63,7 @@ package enum ShardCommand: Sendable, Equatable {
         switch self {
         case .lock(let command): command.needsRoom
         case .queue(let command): command.needsRoom
+        case .cache(let command): command.needsRoom
         case .placement: false
         }
     }
@@ -65,6 +73,7 @@ package enum ShardCommand: Sendable, Equatable {
 package enum ShardAnswer: Sendable, Equatable {
     case lock(LockResponse)
     case queue(QueueResponse)
+    case cache(CacheResponse)
 
     package func encode(into writer: inout ByteWriter) {
         switch self {
@@ -74,6 +83,9 @@ package enum ShardAnswer: Sendable, Equatable {
         case .queue(let response):
             writer.u8(2)
             response.encode(into: &writer)
+        case .cache(let response):
+            writer.u8(3)
+            response.encode(into: &writer)
         }
     }
 
@@ -81,6 +93,7 @@ package enum ShardAnswer: Sendable, Equatable {
         switch try reader.u8() {
         case 1: self = .lock(try LockResponse(decoding: &reader))
         case 2: self = .queue(try QueueResponse(decoding: &reader))
+        case 3: self = .cache(try CacheResponse(decoding: &reader))
         case let tag: throw .unknownTag(what: "shard answer", value: UInt64(tag))
         }
     }
@@ -90,10 +103,17 @@ package enum ShardAnswer: Sendable, Equatable {
 package struct ShardLimits: Sendable, Equatable {
     package var locks = LockLimits()
     package var queues = QueueLimits()
+    /// The cache's memory is Redis: the state holds what is to be written back.
+    package var isCacheWrittenBack = false
 
-    package init(locks: LockLimits = LockLimits(), queues: QueueLimits = QueueLimits()) {
+    package init(
+        locks: LockLimits = LockLimits(),
+        queues: QueueLimits = QueueLimits(),
+        isCacheWrittenBack: Bool = false
+    ) {
         self.locks = locks
         self.queues = queues
+        self.isCacheWrittenBack = isCacheWrittenBack
     }
 }
 
@@ -101,6 +121,7 @@ package struct ShardLimits: Sendable, Equatable {
 package struct ShardEffects: Sendable {
     package var locks = LockEffects()
     package var queues = QueueEffects()
+    package var cache = CacheEffects()
     /// Answers that became due, in the order of their making.
     package var answers: [(request: RequestID, answer: ShardAnswer)] = []
 
@@ -109,6 +130,7 @@ package struct ShardEffects: Sendable {
     package mutating func removeAll() {
         locks.removeAll()
         queues.removeAll()
+        cache.removeAll()
         answers.removeAll(keepingCapacity: true)
     }
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+package import CacheCore
 package import LockCore
 package import PlacementCore
 package import Primitives
@@ -9,6 +10,7 @@ package import RaftCore
 package struct ShardState: Sendable {
     package private(set) var locks: LockState
     package private(set) var queues: QueueState
+    package private(set) var cache: CacheState
     /// Which nodes hold each shard: in the system shard once its first leader has proposed a table, nil in all others.
     package private(set) var placement: PlacementTable?
     package private(set) var requests = RequestTable()
@@ -20,11 +22,15 @@ package struct ShardState: Sendable {
     package init(shard: ShardID, limits: ShardLimits, index: IndexLayout = IndexLayout()) {
         locks = LockState(limits: limits.locks)
         queues = QueueState(shard: shard, limits: limits.queues, index: index)
+        cache = CacheState(isWrittenBack: limits.isCacheWrittenBack)
     }
 
     /// A hash of everything applied so far; equal on all replicas at the same index.
     package var digest: UInt64 {
-        StableHash.combine(history, StableHash.combine(locks.digest, queues.digest))
+        StableHash.combine(
+            StableHash.combine(history, cache.digest),
+            StableHash.combine(locks.digest, queues.digest)
+        )
     }
 
     /// Applies a committed entry. Throws, having changed nothing, when the payload is of an unknown version or kind:
@@ -56,9 +62,16 @@ package struct ShardState: Sendable {
         if id.origin != 0 {
             switch requests.lookup(id) {
             case .new: break
-            case .waiting, .forgotten: return
+            case .waiting: return
+            case .forgotten:
+                // A home waits for what became of every entry of its own.
+                if case .cache = envelope.command { effects.cache.responses.append((entry.index.rawValue, .done)) }
+                return
             case .done(let answer):
                 effects.answers.append((id, answer))
+                if case .cache(let response) = answer {
+                    effects.cache.responses.append((entry.index.rawValue, response))
+                }
                 return
             }
         }
@@ -78,6 +91,10 @@ package struct ShardState: Sendable {
             for (request, response) in effects.queues.responses[first...] {
                 finish(request, .queue(response), into: &effects)
             }
+        case .cache(let command):
+            let response = cache.apply(command, index: entry.index, stamp: stamp, into: &effects.cache)
+            effects.cache.responses.append((entry.index.rawValue, response))
+            finish(id, .cache(response), into: &effects)
         case .placement(let table):
             if table.version == (placement?.version ?? 0) &+ 1 { placement = table }
         }
@@ -94,7 +111,7 @@ package struct ShardState: Sendable {
         case .lock(let command): locks.validate(command).map { .lock(.refused($0)) }
         case .queue(let command):
             (queues.validate(command) ?? QueuePlacement.refusal(of: command)).map { .queue(.refused($0)) }
-        case .placement: nil
+        case .cache, .placement: nil
         }
     }
 
@@ -118,6 +135,7 @@ extension ShardState {
         requests.encode(into: &writer)
         locks.encode(into: &writer)
         queues.encode(into: &writer)
+        cache.encode(into: &writer)
         writer.bool(placement != nil)
         placement?.encode(into: &writer)
         return writer.bytes
@@ -139,6 +157,10 @@ extension ShardState {
         locks = try LockState(decoding: &reader, limits: limits.locks)
         queues = try QueueState(decoding: &reader, limits: limits.queues, index: index, applied: applied)
         guard queues.shard == shard else { throw .invalidValue(what: "shard") }
+        cache = try CacheState(decoding: &reader)
+        guard cache.store.isWrittenBack == limits.isCacheWrittenBack else {
+            throw .invalidValue(what: "memory of the cache")
+        }
         placement = try reader.bool() ? try PlacementTable(decoding: &reader) : nil
         try reader.expectEnd()
     }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CacheCore
 import LockCore
 package import Primitives
 import RaftCore
@@ -15,6 +16,11 @@ private enum Tag {
     static let confirmWaits: UInt8 = 8
     static let waitsConfirmed: UInt8 = 9
     static let abortWait: UInt8 = 10
+    static let cacheRequest: UInt8 = 11
+    static let cacheNotice: UInt8 = 12
+    static let cacheView: UInt8 = 13
+    static let inspectLine: UInt8 = 14
+    static let lineInspected: UInt8 = 15
 }
 
 extension PeerMessage {
@@ -55,6 +61,27 @@ extension PeerMessage {
             writer.requestID(request)
             writer.varint(UInt64(cycle.count))
             for edge in cycle { edge.encode(into: &writer) }
+        case .cacheRequest(let shard, let from, let epoch, let request):
+            writer.begin(Tag.cacheRequest, shard)
+            from.encode(into: &writer)
+            epoch.encode(into: &writer)
+            request.encode(into: &writer)
+        case .cacheNotice(let shard, let envelope):
+            writer.begin(Tag.cacheNotice, shard)
+            envelope.to.encode(into: &writer)
+            envelope.epoch.encode(into: &writer)
+            envelope.notice.encode(into: &writer)
+        case .cacheView(let view):
+            writer.u8(Tag.cacheView)
+            view.encode(into: &writer)
+        case .inspectLine(let ticket, let key):
+            writer.u8(Tag.inspectLine)
+            writer.varint(ticket)
+            writer.blob(key.bytes)
+        case .lineInspected(let ticket, let inspection):
+            writer.u8(Tag.lineInspected)
+            writer.varint(ticket)
+            inspection.encode(into: &writer)
         }
     }
 
@@ -89,8 +116,37 @@ extension PeerMessage {
             let shard = try reader.shard()
             let id = try reader.requestID()
             self = .abortWait(shard, id, cycle: try LockEventCodec.cycle(from: &reader))
-        default:
-            throw .unknownTag(what: "peer message", value: UInt64(tag))
+        default: self = try PeerMessage.cache(tag, from: &reader)
+        }
+    }
+
+    private static func cache(_ tag: UInt8, from reader: inout ByteReader) throws(DecodingError) -> PeerMessage {
+        switch tag {
+        case Tag.cacheRequest:
+            return .cacheRequest(
+                try reader.shard(),
+                from: try CacheMember(decoding: &reader),
+                try CacheEpoch(decoding: &reader),
+                try HomeRequest(decoding: &reader)
+            )
+        case Tag.cacheNotice:
+            return .cacheNotice(
+                try reader.shard(),
+                CacheNoticeEnvelope(
+                    to: try CacheMember(decoding: &reader),
+                    epoch: try CacheEpoch(decoding: &reader),
+                    notice: try CacheNotice(decoding: &reader)
+                )
+            )
+        case Tag.cacheView: return .cacheView(try CacheView(decoding: &reader))
+        case Tag.inspectLine:
+            return .inspectLine(
+                ticket: try reader.varint(),
+                CacheKey(try reader.blob(limit: CacheLimits.keyBytes, "key"))
+            )
+        case Tag.lineInspected:
+            return .lineInspected(ticket: try reader.varint(), try LineInspection(decoding: &reader))
+        default: throw .unknownTag(what: "peer message", value: UInt64(tag))
         }
     }
 

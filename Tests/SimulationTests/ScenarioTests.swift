@@ -99,12 +99,35 @@ struct ScenarioTests {
         #expect(probes[.consumerExpired] > 0 && probes[.consumerResumed] > 0 && probes[.notResumed] > 0)
     }
 
+    @Test("lines are coherent while homes move and leases run out")
+    func cacheHomes() throws {
+        let probes = try run("cache-homes", seeds: 1..<21)
+        let expected: [Probe] = [
+            .cacheHit, .cacheFilled, .cacheWritten, .cacheConditionFailed, .cacheSynchronised, .cacheLeaseLost,
+            .cacheAccused, .cacheEvicted, .cacheNotDone, .cacheUnknown,
+        ]
+        for probe in expected { #expect(probes[probe] > 0, "never: \(probe)") }
+    }
+
+    @Test("lines are coherent under all kinds of fault")
+    func cache() throws {
+        let probes = try run("cache", seeds: 1..<21)
+        #expect(probes[.cacheHit] > 0 && probes[.cacheExpired] > 0 && probes[.cacheEvicted] > 0)
+    }
+
+    @Test("owners write without the log, one at a time, and lose nothing while they live")
+    func cacheVolatile() throws {
+        let probes = try run("cache-volatile", seeds: 1..<21)
+        #expect(probes[.cacheSilentWrite] > 0 && probes[.cacheSynchronised] > 0)
+    }
+
     @Test("every scenario has a test")
     func coverage() {
         let tested = [
             "mix", "calm", "partitions", "bridge", "datagrams", "crashes", "power-cut", "pause-leader", "slow-disk",
             "full-disk", "clock-drift", "transfers", "leases", "stale-read", "figure-8", "deposed-expiry", "sessions",
             "old-disk", "damage", "snapshots", "owner-deadlock", "queues", "queue-snapshots", "queue-consumers",
+            "cache", "cache-homes", "cache-volatile",
         ]
         #expect(Scenario.all.map(\.name).sorted() == tested.sorted())
     }

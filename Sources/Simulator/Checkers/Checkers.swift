@@ -15,6 +15,7 @@ struct Checkers {
     /// The last forced release of each lock, as a log index.
     var breaks = LookupTable<LockModel.ObjectKey, LogIndex>()
     var reads = LinearizableReads()
+    var cache: CacheModel
     var committedCount: UInt64 = 0
 
     init(swarm: Swarm, limits: ShardLimits) {
@@ -22,6 +23,7 @@ struct Checkers {
         logMatching = Array(repeating: LogMatching(), count: swarm.shards)
         locks = (0..<swarm.shards).map { LockModel(shard: $0) }
         queues = (0..<swarm.shards).map { QueueModel(shard: $0, limits: limits.queues) }
+        cache = CacheModel(swarm: swarm)
         deadlocks = DeadlockCheck(shards: swarm.shards)
     }
 }

@@ -26,6 +26,9 @@ package enum CheckerName: String, Sendable, CaseIterable {
     case queueOrder = "queue-order"
     case queueReceipts = "queue-receipts"
     case queueRules = "queue-rules"
+    case cacheLines = "cache-lines"
+    case cacheHistory = "cache-history"
+    case cacheDurability = "cache-durability"
     case liveness = "liveness"
 }
 

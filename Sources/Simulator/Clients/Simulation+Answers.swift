@@ -25,7 +25,7 @@ extension Simulation {
             } else if operation.kind == .read {
                 probes.hit(.readAnswered)
             }
-        case .response(.queue): break
+        case .response(.queue), .response(.cache): break
         }
     }
 

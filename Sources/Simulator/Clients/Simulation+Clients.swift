@@ -117,6 +117,7 @@ extension Simulation {
 
     func complete(_ caller: CallerToken, _ response: Response, _ node: SimNode) {
         guard caller != Self.nobody else { return }
+        guard caller != Self.leaseCaller else { return leaseAnswered(response, node) }
         complete(Int(caller.rawValue), response, node)
     }
 

@@ -9,7 +9,7 @@ extension Simulation {
         let client = operations[position].client
         switch answer {
         case .response(.queue(let answer)): digest(answer, position, errand)
-        case .response(.lock): break
+        case .response(.lock), .response(.cache): break
         case .connectionLost, .response(.unavailable), .response(.busy): unanswered(answer, position, errand)
         }
         guard case .connectionLost = answer else { return }

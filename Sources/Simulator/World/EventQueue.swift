@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CacheCore
 import Primitives
 import Replica
 
@@ -21,6 +22,10 @@ enum Event {
     case clientRequest(node: Int, life: UInt32, operation: Int)
     case clientCancel(node: Int, life: UInt32, operation: Int)
     case clientAnswer(operation: Int, ClientAnswer)
+    case cacheClient(Int)
+    case cacheCall(node: Int, life: UInt32, call: Int)
+    /// Nil: the node died, or does not answer.
+    case cacheAnswer(call: Int, CacheCallResult?)
     case nemesis
     case faultEnds(Int)
     case phaseCheck

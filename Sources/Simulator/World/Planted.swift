@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #if PLANTED_BUGS
+    import CacheCore
     import LockCore
     import QueueCore
     import RaftCore
@@ -29,6 +30,20 @@ package struct PlantedBug: Sendable {
         PlantedBug(name: "bodies-of-delayed", scenario: "queue-snapshots", checker: .queueBodies, seeds: 20),
         PlantedBug(name: "extend-ignored", scenario: "queues", checker: .queueLease, seeds: 50),
         PlantedBug(name: "priority-inverted", scenario: "queues", checker: .queueOrder, seeds: 50),
+        PlantedBug(name: "no-synchronisation", scenario: "cache-homes", checker: .cacheLines, seeds: 10),
+        PlantedBug(name: "no-acknowledgements", scenario: "cache-homes", checker: .cacheLines, seeds: 10),
+        PlantedBug(name: "hit-without-lease", scenario: "cache-homes", checker: .cacheLines, seeds: 20),
+        PlantedBug(name: "any-epoch", scenario: "cache-homes", checker: .cacheLines, seeds: 60),
+        PlantedBug(name: "keep-lines", scenario: "cache-homes", checker: .cacheLines, seeds: 10),
+        PlantedBug(name: "keep-line-in-put", scenario: "cache-homes", checker: .cacheLines, seeds: 20),
+        PlantedBug(name: "hints-without-number", scenario: "cache-homes", checker: .cacheLines, seeds: 30),
+        PlantedBug(name: "join-after-invalidation", scenario: "cache", checker: .cacheHistory, seeds: 60),
+        PlantedBug(name: "install-below-floor", scenario: "cache", checker: .cacheLines, seeds: 60),
+        PlantedBug(name: "keep-older-line", scenario: "cache", checker: .cacheLines, seeds: 60),
+        PlantedBug(name: "remove-before-expiry", scenario: "cache-homes", checker: .cacheLines, seeds: 40),
+        PlantedBug(name: "drop-sent-data", scenario: "cache-volatile", checker: .cacheHistory, seeds: 40),
+        PlantedBug(name: "answer-before-acknowledgements", scenario: "cache", checker: .cacheLines, seeds: 60),
+        PlantedBug(name: "forgotten-verdicts", scenario: "cache", checker: .cacheHistory, seeds: 60),
     ]
 
     package static func named(_ name: String) -> PlantedBug? { all.first { $0.name == name } }
@@ -64,6 +79,11 @@ package struct PlantedBug: Sendable {
             }
         }
 
+        var plantedCacheBug: PlantedCacheBug? {
+            guard let planted else { return nil }
+            return PlantedCacheBug.allCases.first { $0.name == planted }
+        }
+
         var plantedQueueBug: PlantedQueueBug? {
             switch planted {
             case "stale-receipt-accepted": .staleReceiptAccepted
@@ -75,6 +95,15 @@ package struct PlantedBug: Sendable {
             case "priority-inverted": .priorityInverted
             default: nil
             }
+        }
+    }
+
+    extension PlantedCacheBug {
+        /// In the words of the command line: `keepLines` is `keep-lines`.
+        var name: String {
+            var name = ""
+            for letter in rawValue { name += letter.isUppercase ? "-" + letter.lowercased() : String(letter) }
+            return name
         }
     }
 #endif

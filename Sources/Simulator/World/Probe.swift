@@ -21,6 +21,8 @@ package enum Probe: Int, Sendable, CaseIterable {
     case queuePurged, queueDeleted, queuePaused, wrongLanes
     case consumerOpened, consumerExpired, consumerResumed, notResumed, noCredit
     case bodyReadFromDisk, bodyGoneMeanwhile, messageDrained
+    case cacheHit, cacheFilled, cacheWritten, cacheConditionFailed, cacheSilentWrite, cacheExpired
+    case cacheEvicted, cacheSynchronised, cacheLeaseLost, cacheAccused, cacheNotDone, cacheUnknown
 }
 
 /// How often each probe, or fault, was hit.

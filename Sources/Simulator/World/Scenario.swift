@@ -164,7 +164,37 @@ package struct Scenario: Sendable {
             swarm.queues.workload.abandon = 3
             swarm.queues.workload.resume = 6
         },
+        cache("cache", "busy lines under all kinds of fault") { _, _ in },
+        cache("cache-homes", "homes move, and nodes lose their leases") { swarm, random in
+            swarm.nodes = 3
+            swarm.shards = 1 + Int(random.below(2))
+            swarm.faults = [
+                .isolateLeader, .pauseLeader, .transferLeadership, .killLeader, .isolateNode, .oneWay, .pause,
+            ]
+            swarm.faultMin = .milliseconds(300)
+            swarm.faultMax = .milliseconds(5_000)
+            swarm.cache.volatile = 0
+        },
+        cache("cache-volatile", "owners write without the log, and write back") { swarm, random in
+            swarm.cache.volatile = 80
+            swarm.cache.workload.set = 40
+            // In half of the runs no owner is lost, so that everything is kept.
+            if random.chance(1, in: 2) { swarm.faults = [.transferLeadership, .delay, .reordering, .duplication] }
+        },
     ]
+
+    private static func cache(
+        _ name: String,
+        _ summary: String,
+        _ tune: @escaping @Sendable (inout Swarm, inout SeededRandom) -> Void
+    ) -> Scenario {
+        Scenario(name, summary) { swarm, random in
+            swarm.clients = 1
+            swarm.queues.clients = 0
+            swarm.cache.crowd()
+            tune(&swarm, &random)
+        }
+    }
 
     private static func only(
         _ name: String,

@@ -19,6 +19,7 @@ enum NodeInput {
     case transferLeadership(shard: Int)
     case clientRequest(Int)
     case clientCancel(Int)
+    case cacheCall(Int)
 }
 
 extension NodeInput {
@@ -29,6 +30,7 @@ extension NodeInput {
         case .tick, .transferLeadership: -1
         case .batchSynced, .snapshotWritten, .snapshotRead, .snapshotStored, .snapshotInstalled, .bodiesRead: -2
         case .clientRequest(let operation), .clientCancel(let operation): 1000 + operation
+        case .cacheCall(let call): 1_000_000_000 + call
         }
     }
 }
@@ -87,6 +89,8 @@ final class SimNode {
     // The process; empty while it is down.
     @exclusivity(unchecked) var replicas: [SimReplica] = []
     @exclusivity(unchecked) var router: Router?
+    /// Nil too where nobody uses the cache.
+    @exclusivity(unchecked) var cache: SimCache?
     @exclusivity(unchecked) var routerEffects = RouterEffects()
     @exclusivity(unchecked) var inbox: [NodeInput] = []
     var isTurnScheduled = false

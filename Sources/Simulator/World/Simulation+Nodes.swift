@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CacheCore
 import LockCore
 import Primitives
 import QueueCore
@@ -36,6 +37,7 @@ extension Simulation {
         }
         node.log = LogQueue(shards: swarm.shards)
         node.router = Router(configuration: routerConfiguration(node))
+        startCache(node)
         node.inbox.removeAll()
         node.isTurnScheduled = false
         trace.note(1, UInt64(node.index), now.nanoseconds)
@@ -104,6 +106,10 @@ extension Simulation {
         configuration.limits = Self.limits(swarm, options)
         configuration.snapshotLogBytes = swarm.snapshotLogBytes
         configuration.digestInterval = swarm.digestInterval
+        configuration.cacheLease = swarm.cache.lease
+        #if PLANTED_BUGS
+            configuration.home.plantedBug = options.plantedCacheBug
+        #endif
         return configuration
     }
 
@@ -163,8 +169,11 @@ extension Simulation {
         node.replicas.removeAll()
         node.inbox.removeAll()
         node.router = nil
+        if let cache = node.cache { losesLines(cache) }
+        node.cache = nil
         for other in nodes where other !== node { breakConnection(node.index, other.index) }
         loseOperations(on: node)
+        loseCacheCalls(on: node)
     }
 
     func restart(_ node: SimNode) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CacheCore
 import LockCore
 import Primitives
 import QueueCore
@@ -190,6 +191,7 @@ extension Simulation {
         noteWorld(Self.summary(outcome, shard))
         checkers.queues[shard].apply(outcome, checkers.witnesses[shard].state.queues, &violations)
         checkQueueClients(outcome, shard)
+        if case .cache(.remove(let member)) = outcome.envelope.command { cacheMemberRemoved(member) }
         guard case .lock = outcome.envelope.command else { return }
         checkers.locks[shard].apply(outcome, &violations)
         checkSessions(outcome, shard)

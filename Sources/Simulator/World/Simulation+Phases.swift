@@ -19,6 +19,7 @@ extension Simulation {
         case .healing:
             if isAtRest() {
                 checkFinalStates()
+                checkFinalCache()
                 phase = .finished
             } else {
                 violations.expect(
@@ -69,6 +70,7 @@ extension Simulation {
                 $0.outstanding.isEmpty && $0.active.isEmpty && $0.agent?.active.isEmpty ?? true
             })
         else { return false }
+        guard isCacheAtRest else { return false }
         let living = living
         guard living.count > nodes.count / 2 else { return false }
         for shard in 0..<swarm.shards {
@@ -89,6 +91,7 @@ extension Simulation {
                 missing.append("client \(client.index) waits for the answer to \(operations[position].request)")
             }
         }
+        missing += whatIsMissingInCache
         for client in clients where !client.active.isEmpty {
             missing.append("client \(client.index) has \(client.active.count) open sessions")
         }

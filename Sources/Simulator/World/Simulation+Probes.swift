@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CacheCore
 import LockCore
 import Primitives
 import QueueCore
@@ -9,6 +10,7 @@ import Replica
 extension Simulation {
     func countProbes(_ outcome: Witness.Outcome) {
         if outcome.isDuplicate { probes.hit(.duplicateCommandApplied) }
+        if case .cache(.expire) = outcome.envelope.command { probes.hit(.cacheExpired) }
         for event in outcome.effects.events {
             switch event {
             case .queued: probes.hit(.waitQueued)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CacheCore
 import LockCore
 import Primitives
 import RaftCore
@@ -31,6 +32,7 @@ extension Simulation {
         case .tick:
             for shard in node.replicas.indices { step(.tick, node, shard, local) }
             node.router?.tick(now: local, into: &node.routerEffects)
+            tickCache(node, local)
         case .frame(let from, let messages):
             for message in messages { receive(message, from: from, node, local) }
         case .peerConnected(let peer):
@@ -50,6 +52,7 @@ extension Simulation {
         case .transferLeadership(let shard): step(.transferLeadership(to: nil), node, shard, local)
         case .clientRequest(let operation): submit(operation, node, local)
         case .clientCancel(let operation): cancelAbandoned(operation, node, local)
+        case .cacheCall(let call): begin(call, node, local)
         }
     }
 
@@ -72,7 +75,13 @@ extension Simulation {
             step(.confirmWaits(from: from, query: query, requests), node, Int(shard.rawValue), local)
         case .abortWait(let shard, let request, let cycle):
             step(.abortWait(request, cycle: cycle), node, Int(shard.rawValue), local)
-        default: break
+        case .cacheRequest(let shard, let member, let epoch, let request):
+            // A node speaks for itself alone.
+            guard member.node == from else { return }
+            step(.cache(.request(from: member, epoch, request)), node, Int(shard.rawValue), local)
+        case .cacheNotice(let shard, let envelope): receive(envelope, shard, from: from, node, local)
+        case .cacheView(let view): learn(view, node, local)
+        case .watch, .events, .inspectLine, .lineInspected: break
         }
     }
 
@@ -156,6 +165,7 @@ extension Simulation {
         if let change = effects.roleChange {
             node.router?.leaderChanged(id, to: change.leader, now: local, into: &node.routerEffects)
         }
+        carryOutCache(effects, node, id, local)
         carryOutDetection(effects, node, shard, local)
         carryOutSnapshots(effects, node, shard)
     }

@@ -55,6 +55,9 @@ package final class Simulation {
     @exclusivity(unchecked) var nodes: [SimNode] = []
     @exclusivity(unchecked) var clients: [SimClient] = []
     @exclusivity(unchecked) var operations: [Operation] = []
+    @exclusivity(unchecked) var cacheClients: [CacheClient] = []
+    @exclusivity(unchecked) var cacheCalls: [CacheClientCall] = []
+    @exclusivity(unchecked) var cacheRandom: SeededRandom
     var sessionOwners = LookupTable<SessionID, (client: Int, session: Int)>()
     var consumerOwners = LookupTable<Name, (client: Int, consumer: Int)>()
     var snapshotBodies = LookupTable<SnapshotKey, SnapshotBodies>()
@@ -87,6 +90,7 @@ package final class Simulation {
         diskRandom = SeededRandom(seed: seeds.next())
         nemesis = Nemesis(random: SeededRandom(seed: seeds.next()), swarm: swarm)
         checkers = Checkers(swarm: swarm, limits: Self.limits(swarm, options))
+        cacheRandom = SeededRandom(seed: StableHash.combine(options.seed, 7))
         if options.verbose { eventLog = EventLog(nodes: swarm.nodes + 1) }
         for index in 0..<swarm.nodes {
             nodes.append(SimNode(index: index, swarm: swarm, clock: makeClock()))
@@ -101,6 +105,7 @@ package final class Simulation {
                 )
             )
         }
+        addCacheClients()
         guard lines.queueCount > 0 else { return }
         for index in swarm.clients..<(swarm.clients + swarm.queues.clients) {
             var client = SimClient(
@@ -126,6 +131,7 @@ package final class Simulation {
         for client in clients.indices {
             queue.schedule(.client(client), at: now + random.interval(from: .zero, to: .milliseconds(500)))
         }
+        wakeCacheClients()
         beginChaos()
         while violations.isClean, phase != .finished, let (time, event) = queue.next() {
             now = time
@@ -166,6 +172,9 @@ package final class Simulation {
         case .clientRequest(let node, let life, let operation): arrive(operation, at: nodes[node], life)
         case .clientCancel(let node, let life, let operation): arriveCancel(operation, at: nodes[node], life)
         case .clientAnswer(let operation, let answer): answered(operation, answer)
+        case .cacheClient(let client): wakeCacheClient(client)
+        case .cacheCall(let node, let life, let call): arriveCacheCall(call, at: nodes[node], life)
+        case .cacheAnswer(let call, let result): cacheAnswered(call, result)
         case .nemesis: nemesisActs()
         case .faultEnds(let fault): endFault(fault)
         case .phaseCheck: checkPhase()

@@ -70,6 +70,7 @@ package struct Swarm: Sendable {
     package var leaveMinorityDead = false
 
     package var queues = QueueSwarm()
+    package var cache = CacheSwarm()
 }
 
 /// Relative weights of what clients do.
@@ -124,6 +125,8 @@ extension Swarm {
         // Numbers of its own: what is drawn for queues changes nothing of what is drawn for the rest.
         var queueRandom = SeededRandom(seed: StableHash.combine(random.state, 1))
         swarm.queues = .mixed(&queueRandom)
+        var cacheRandom = SeededRandom(seed: StableHash.combine(random.state, 2))
+        swarm.cache = .mixed(clockSpread: swarm.clockSpread, &cacheRandom)
         return swarm
     }
 
