@@ -14,6 +14,7 @@ package enum CommandFamily: String, Sendable, CaseIterable {
     case semaphore
     case election
     case queue
+    case cache
     case cluster
 }
 
@@ -23,8 +24,16 @@ package protocol GatewayObserver: Sendable {
     func connectionClosed(_ frontEnd: FrontEnd)
     /// A command was answered, well or badly, `seconds` after it had arrived.
     func commandFinished(_ family: CommandFamily, frontEnd: FrontEnd, seconds: Double)
+    /// The same of several commands that were answered together, each `seconds` after it had arrived.
+    func commandsFinished(_ family: CommandFamily, count: Int, frontEnd: FrontEnd, seconds: Double)
     /// An error went out: its first word (`DEADLOCK`, `ERR`) or its HTTP problem code (`deadlock`).
     func errorReplied(_ frontEnd: FrontEnd, code: String)
+}
+
+extension GatewayObserver {
+    package func commandsFinished(_ family: CommandFamily, count: Int, frontEnd: FrontEnd, seconds: Double) {
+        for _ in 0..<count { commandFinished(family, frontEnd: frontEnd, seconds: seconds) }
+    }
 }
 
 /// Keeps no figures.
@@ -33,5 +42,6 @@ package struct SilentObserver: GatewayObserver {
     package func connectionOpened(_ frontEnd: FrontEnd) {}
     package func connectionClosed(_ frontEnd: FrontEnd) {}
     package func commandFinished(_ family: CommandFamily, frontEnd: FrontEnd, seconds: Double) {}
+    package func commandsFinished(_ family: CommandFamily, count: Int, frontEnd: FrontEnd, seconds: Double) {}
     package func errorReplied(_ frontEnd: FrontEnd, code: String) {}
 }

@@ -126,6 +126,7 @@ package struct RefusalText: Equatable, Sendable {
         case .queue(let answer):
             guard case .refused(let refusal) = answer.response else { return nil }
             self.init(refusal)
+        case .cache: return nil
         case .unavailable(.notDone, let reason):
             self.init(code: "unavailable", detail: "\(reason); nothing was done, try again")
         case .unavailable(.unknown, let reason):

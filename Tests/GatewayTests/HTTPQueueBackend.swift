@@ -59,7 +59,7 @@ final class HTTPQueueBackend: Sendable {
                 return .queue(QueueAnswer(.renewed(milliseconds: view.ttlMilliseconds)))
             }
         case .query(.check(_, _, let token), _): .lock(.check(token == 7))
-        case .command, .query, .renew: nil
+        case .command, .query, .renew, .cache: nil
         }
     }
 

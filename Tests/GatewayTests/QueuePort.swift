@@ -120,7 +120,7 @@ final class QueuePort: RequestPort {
                 answer(number, .queue(QueueAnswer(.refused(.noConsumer(id)))))
             }
         case .query(.check, _): answer(number, .lock(.check(holdsLock)))
-        case .command, .query, .renew: answer(number, .busy(reason: "no locks here"))
+        case .command, .query, .renew, .cache: answer(number, .busy(reason: "no locks here"))
         }
     }
 

@@ -130,7 +130,7 @@ struct RESPPipelineTests {
         let answer = try talk.send("LOCK.ACQUIRE a SESSION s WAIT FOREVER\r\n*1\r\n$99999999\r\n")
         #expect(talk.port.cancelled == [RequestHandle(0)])
         #expect(answer.hasPrefix("-CANCELLED the wait was cancelled"))
-        #expect(answer.contains("-ERR Protocol error: invalid bulk length (limit 2097152 bytes)\r\n"))
+        #expect(answer.contains("-ERR Protocol error: invalid bulk length (limit 9437184 bytes)\r\n"))
         #expect(!talk.isOpen)
     }
 

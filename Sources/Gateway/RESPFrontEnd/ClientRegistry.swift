@@ -13,6 +13,9 @@ final class ClientEntry: Sendable {
         var lastActivity: NIODeadline
         var isBlocked = false
         var watches = 0
+        /// It tracks keys, or takes the invalidations of others.
+        var isTracking = false
+        var isListening = false
     }
 
     let id: UInt64
@@ -41,7 +44,9 @@ final class ClientEntry: Sendable {
         let seen = description.withLock { $0 }
         let age = (now - connectedAt).nanoseconds / 1_000_000_000
         let idle = max(0, (now - seen.lastActivity).nanoseconds / 1_000_000_000)
-        let flags = (seen.isBlocked ? "b" : "") + (seen.watches > 0 ? "P" : "")
+        let flags =
+            (seen.isBlocked ? "b" : "") + (seen.watches > 0 || seen.isListening ? "P" : "")
+            + (seen.isTracking ? "t" : "")
         let command = seen.lastCommand.map { CommandTable.shared[$0].name.lowercased() } ?? "NULL"
         return "id=\(id) addr=\(address) laddr=\(localAddress) name=\(seen.name) age=\(age) idle=\(idle) "
             + "flags=\(flags.isEmpty ? "N" : flags) db=0 sub=\(seen.watches) cmd=\(command) "

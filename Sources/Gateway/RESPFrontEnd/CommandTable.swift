@@ -3,18 +3,25 @@
 /// Every command of the RESP front end.
 enum CommandID: UInt8, Sendable, CaseIterable {
     case ping, echo, hello, auth, client, command, config, cluster, info, select, reset, quit, time
+    case subscribe, unsubscribe
     case sessionOpen, sessionRenew, sessionClose, sessionInfo, sessionList
     case lockAcquire, lockAcquireAll, lockConvert, lockRelease, lockInfo, lockList, lockCheck, lockBreak
     case lockWatch, lockUnwatch
     case semaphoreAcquire, semaphoreRelease
     case electionCampaign, electionLeader, electionResign
-    // Queue commands are the last, so that one comparison tells them.
+    // The families below stand together, so that two comparisons tell them.
     case queueDeclare, queueUpdate, queueDelete, queuePurge, queuePause, queueResume, queueStats, queueList
     case queuePublish, queuePublishMany, queueReceive, queueSubscribe, queueUnsubscribe
     case queueAck, queueNack, queueReturn, queueReject, queueExtend, queuePeek, queueGet, queueCancel
     case queueRedrive, queueRedriveCancel, queueConsumer
+    case get, set, setnx, setex, psetex, getset, getdel, getex, mget, mset, msetnx, del, unlink, exists, touch
+    case expire, pexpire, expireAt, pexpireAt, expireTime, pexpireTime, persist, ttl, pttl
+    case incr, decr, incrBy, decrBy, incrByFloat, append, strlen, getRange, substr, setRange, type
+    case dbsize, scan, keys, flushAll, flushDB, line, cacheStats, cacheFlush, cacheEvict
 
-    var isQueue: Bool { rawValue >= CommandID.queueDeclare.rawValue }
+    var isQueue: Bool { rawValue >= CommandID.queueDeclare.rawValue && !isCache }
+
+    var isCache: Bool { rawValue >= CommandID.get.rawValue }
 }
 
 /// One row of the command table: what dispatch, `COMMAND` and error texts know about a command.
@@ -30,6 +37,7 @@ struct CommandDescription: Sendable {
     let family: CommandFamily
     let summary: String
     let since: String
+    let keys: CommandKeys
 
     init(
         _ id: CommandID,
@@ -39,7 +47,8 @@ struct CommandDescription: Sendable {
         _ flags: [String],
         _ family: CommandFamily,
         _ summary: String,
-        since: String = "0.1.0"
+        since: String = "0.1.0",
+        keys: CommandKeys = .none
     ) {
         self.id = id
         self.name = name
@@ -49,11 +58,31 @@ struct CommandDescription: Sendable {
         self.family = family
         self.summary = summary
         self.since = since
+        self.keys = keys
     }
 
     var usage: String { syntax.isEmpty ? name : "\(name) \(syntax)" }
 
     func accepts(count: Int) -> Bool { arity >= 0 ? count == arity : count >= -arity }
+}
+
+/// Which arguments of a command are keys, as `COMMAND INFO` tells: the first, the last (-1: the last argument) and the
+/// step between them.
+struct CommandKeys: Sendable, Equatable {
+    let first: Int
+    let last: Int
+    let step: Int
+
+    static let none = CommandKeys(first: 0, last: 0, step: 0)
+    static let one = CommandKeys(first: 1, last: 1, step: 1)
+    static let all = CommandKeys(first: 1, last: -1, step: 1)
+    static let pairs = CommandKeys(first: 1, last: -1, step: 2)
+
+    /// The positions of the keys among so many arguments, the name included.
+    func positions(count: Int) -> [Int] {
+        guard first > 0 else { return [] }
+        return Array(stride(from: first, through: last < 0 ? count + last : min(last, count - 1), by: step))
+    }
 }
 
 /// The command table as data.
@@ -65,7 +94,7 @@ struct CommandTable: Sendable {
     private let index: CommandIndex
 
     private init() {
-        let rows = Self.connection + Self.sessions + Self.locks + Self.others + Self.queues
+        let rows = Self.connection + Self.sessions + Self.locks + Self.others + Self.queues + Self.cache
         commands = rows.sorted { $0.id.rawValue < $1.id.rawValue }
         index = CommandIndex(commands.map(\.name))
     }
@@ -106,7 +135,8 @@ struct CommandTable: Sendable {
         .init(
             .client,
             "CLIENT",
-            "ID|SETNAME name|GETNAME|SETINFO attribute value|INFO|LIST|KILL filter|UNBLOCK id|NO-EVICT on|NO-TOUCH on",
+            "ID|SETNAME name|GETNAME|SETINFO attribute value|INFO|LIST|KILL filter|UNBLOCK id|NO-EVICT on|NO-TOUCH on"
+                + "|TRACKING on|CACHING yes|TRACKINGINFO|GETREDIR",
             arity: -2,
             ["noscript"],
             .connection,
@@ -143,6 +173,24 @@ struct CommandTable: Sendable {
         .init(.select, "SELECT", "index", arity: 2, ["fast"], .connection, "Selects database 0, the only one."),
         .init(.reset, "RESET", "", arity: 1, ["noscript", "fast"], .connection, "Resets the connection's state."),
         .init(.quit, "QUIT", "", arity: -1, ["noscript", "fast"], .connection, "Closes the connection."),
+        .init(
+            .subscribe,
+            "SUBSCRIBE",
+            "channel [channel …]",
+            arity: -2,
+            ["pubsub", "noscript", "loading", "stale"],
+            .connection,
+            "Takes the invalidations of connections that redirect theirs here; the one channel is __redis__:invalidate."
+        ),
+        .init(
+            .unsubscribe,
+            "UNSUBSCRIBE",
+            "[channel …]",
+            arity: -1,
+            ["pubsub", "noscript", "loading", "stale"],
+            .connection,
+            "Ends what SUBSCRIBE began."
+        ),
         .init(.time, "TIME", "", arity: 1, ["fast"], .connection, "The server's wall clock: seconds, microseconds."),
     ]
 

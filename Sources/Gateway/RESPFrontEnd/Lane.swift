@@ -15,6 +15,7 @@ struct Lane: Equatable {
         case consume
         case queueRead
         case administration
+        case cache
     }
 
     var kind: Kind
@@ -41,7 +42,16 @@ struct Lane: Equatable {
             mayWait = command.mayWait
         case .query, .queueQuery: kind = .read
         case .renew, .renewConsumer: kind = .renewal
+        case .cache: kind = .read
         }
+    }
+
+    /// Which commands of the cache may be in flight together their keys tell (`CacheFlights`).
+    init(_ request: CacheRequest) {
+        kind = .cache
+        namespace = ""
+        isExclusive = request.isAboutAll
+        bytes = CacheFlights.promisedBytes(request)
     }
 
     /// Publishes and receives take turns: a queue's lanes may live in several shards, which keep no order between

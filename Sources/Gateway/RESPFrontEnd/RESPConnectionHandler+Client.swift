@@ -6,11 +6,15 @@ import Synchronization
 extension RESPConnectionHandler {
     private static let clientSubcommands = [
         "ID", "SETNAME", "GETNAME", "SETINFO", "INFO", "LIST", "KILL", "UNBLOCK", "NO-EVICT", "NO-TOUCH", "TRACKING",
+        "CACHING", "TRACKINGINFO", "GETREDIR",
     ]
 
     func client(_ command: RESPCommand) {
         guard let entry else { return writeError("ERR the connection is closing") }
         let subcommand = command.text(1).uppercased()
+        // It runs in the slot before the head, and does not use up what CLIENT CACHING said of the next command.
+        tracking?.keepCaching(past: headNumber - 1)
+        if clientTracking(subcommand, command) { return }
         switch (subcommand, command.count) {
         case ("ID", 2): writer.integer(entry.id)
         case ("GETNAME", 2):
@@ -29,8 +33,6 @@ extension RESPConnectionHandler {
         case ("NO-EVICT", 3), ("NO-TOUCH", 3):
             guard ["ON", "OFF"].contains(command.text(2).uppercased()) else { return writeError("ERR syntax error") }
             writer.simple("OK")
-        case ("TRACKING", _):
-            writeError("ERR CLIENT TRACKING is not supported: this server has no keys of its own to track")
         case (let known, _) where Self.clientSubcommands.contains(known): arityError(.client)
         default: unknownSubcommand(command, Self.clientSubcommands)
         }

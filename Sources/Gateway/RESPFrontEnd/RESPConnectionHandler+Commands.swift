@@ -31,21 +31,34 @@ extension RESPConnectionHandler {
                 ? table.commands : (2..<command.count).compactMap { table.find(command.text($0)) }
             writer.map(wanted.count)
             for description in wanted { writeDocs(description) }
-        case ("GETKEYS", _): writeError("ERR The command has no key arguments")
+        case ("GETKEYS", 4...): keys(of: command)
+        case ("GETKEYS", _): writeError("ERR wrong number of arguments for 'command|getkeys' command")
         default: unknownSubcommand(command, Self.commandSubcommands)
         }
     }
 
-    /// Redis 7's ten elements. No command names a key in Redis' sense, so positions are zero.
+    /// `COMMAND GETKEYS command argument …`.
+    private func keys(of command: RESPCommand) {
+        guard let description = table.find(command.text(2)) else { return writeError("ERR Invalid command specified") }
+        guard description.accepts(count: command.count - 2) else {
+            return writeError("ERR Invalid number of arguments specified for command")
+        }
+        let positions = description.keys.positions(count: command.count - 2)
+        guard !positions.isEmpty else { return writeError("ERR The command has no key arguments") }
+        writer.array(positions.count)
+        for position in positions { writer.bulk(command.argument(2 + position)) }
+    }
+
+    /// Redis 7's ten elements. Only commands of the cache name keys in Redis' sense.
     private func writeInfo(_ description: CommandDescription) {
         writer.array(10)
         writer.bulk(description.name.lowercased())
         writer.integer(description.arity)
         writer.set(description.flags.count)
         for flag in description.flags { writer.simple(flag) }
-        writer.integer(0)
-        writer.integer(0)
-        writer.integer(0)
+        writer.integer(description.keys.first)
+        writer.integer(description.keys.last)
+        writer.integer(description.keys.step)
         writer.set(1)
         writer.simple("@\(description.family.rawValue)")
         writer.array(0)

@@ -64,7 +64,8 @@ extension RESPConnectionHandler {
             self.partialSince = nil
             return close(afterError: "ERR Protocol error: the command did not arrive whole in time")
         }
-        let isIdle = queue.isEmpty && watches.isEmpty && subscriptions.isEmpty
+        let isWatching = !watches.isEmpty || !subscriptions.isEmpty || tracking != nil || isListening
+        let isIdle = queue.isEmpty && !isWatching
         if let idle = configuration.idleTimeout, isIdle, now - lastActivity >= idle {
             cutOff("idle for \(idle.nanoseconds / 1_000_000) ms")
         }

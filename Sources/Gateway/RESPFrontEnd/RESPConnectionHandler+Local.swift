@@ -10,6 +10,10 @@ extension RESPConnectionHandler {
         case .ping:
             if command.count > 2 {
                 arityError(.ping)
+            } else if isConfined {
+                writer.array(2)
+                writer.bulk("pong")
+                if command.count == 2 { writer.bulk(command.argument(1)) } else { writer.bulk("") }
             } else if command.count == 2 {
                 writer.bulk(command.argument(1))
             } else {
@@ -33,6 +37,8 @@ extension RESPConnectionHandler {
         case .config: config(command)
         case .cluster: return cluster(command)
         case .info: return info(command)
+        case .subscribe: subscribeToInvalidations(command)
+        case .unsubscribe: unsubscribeFromInvalidations(command)
         case .lockWatch: watching(command) { arguments throws(BadRequest) in try watch(arguments) }
         case .lockUnwatch: watching(command) { arguments throws(BadRequest) in try unwatch(arguments) }
         case .queueUnsubscribe: watching(command) { arguments throws(BadRequest) in try unsubscribe(arguments) }
@@ -76,6 +82,8 @@ extension RESPConnectionHandler {
     private func reset() {
         unwatchAll()
         endSubscriptions()
+        endTracking()
+        endListening()
         writer.version = .two
         entry?.description.withLock {
             $0.name = ""
@@ -118,7 +126,8 @@ extension RESPConnectionHandler {
             if let name { $0.name = name }
         }
         writer.map(7)
-        writer.pair("server", "syncline")
+        // Client libraries keep copies of keys only of a server by this name (redis-py).
+        writer.pair("server", cache == nil ? "syncline" : "redis")
         writer.pair("version", ServerIdentity.redisVersion)
         writer.pair("proto", UInt64(version.rawValue))
         writer.pair("id", entry?.id ?? 0)
@@ -167,6 +176,7 @@ extension RESPConnectionHandler {
         let facts = ServerInfo.Facts(
             services: services,
             protocolPort: context?.channel.localAddress?.port ?? services.configuration.port,
+            cache: cache?.statistics,
             now: context?.eventLoop.now ?? .now()
         )
         return status { status in ServerInfo.info(sections, facts, status) }

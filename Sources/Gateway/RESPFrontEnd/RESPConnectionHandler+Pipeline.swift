@@ -16,6 +16,8 @@ extension RESPConnectionHandler {
         while hasMore, !isClosing, !isPushingBack {
             do throws(RESPError) {
                 while hasMore, !isClosing, !isPushingBack {
+                    takePlainCommands()
+                    guard writer.buffer.readableBytes <= Self.flushBytes else { break }
                     guard let command = try parser.next() else {
                         hasMore = false
                         break
@@ -31,16 +33,21 @@ extension RESPConnectionHandler {
                 close(afterError: "ERR \(error.message)")
             }
             advance()
-            if writer.buffer.readableBytes > 256 << 10 { flush() }
+            if writer.buffer.readableBytes > Self.flushBytes { flush() }
         }
     }
+
+    /// Answers go out while more commands are taken from a large input.
+    static let flushBytes = 256 << 10
 
     private enum Accepted {
         case unknown
         case wrongArity(CommandID)
         case request(CommandID, Request)
         indirect case operation(CommandID, QueueOperation, QueueShape)
+        case cache(CommandID, CacheCall)
         case local(CommandID)
+        case mistake(CommandID, CacheMistake)
         case bad(CommandID, BadRequest)
     }
 
@@ -50,6 +57,8 @@ extension RESPConnectionHandler {
             let arguments = RESPArguments(bytes: bytes, slots: command.slots)
             guard let id = table.find(arguments[0]) else { return .unknown }
             guard table[id].accepts(count: arguments.count) else { return .wrongArity(id) }
+            if isConfined, !Self.allowedWhileListening.contains(id) { return .mistake(id, .confined(id)) }
+            guard !id.isCache else { return readCache(id, arguments) }
             do throws(BadRequest) {
                 let ttl = services.configuration.sessionTTL
                 if id.isQueue {
@@ -66,11 +75,24 @@ extension RESPConnectionHandler {
         }
     }
 
+    private func readCache(_ id: CommandID, _ arguments: RESPArguments) -> Accepted {
+        guard cache != nil else { return .mistake(id, .other(RefusalText(CacheFailure.disabled).line)) }
+        do throws(CacheMistake) {
+            return .cache(id, try CacheCommandParser(id: id, arguments: arguments, clock: services.wallClock).call())
+        } catch {
+            return .mistake(id, error)
+        }
+    }
+
     /// Starts the command at once where it may, else queues it.
     private func accept(_ command: RESPCommand) {
         let arrived = lastActivity
         switch read(command) {
         case .unknown: append(.ping, arrived, .answered(.error(unknownCommand(command))))
+        case .wrongArity(let id) where id.isCache || id == .subscribe:
+            append(id, arrived, .answered(.error(CacheMistake.arity(table[id].name.lowercased()).line)))
+        case .mistake(let id, let mistake): append(id, arrived, .answered(.error(mistake.line)))
+        case .cache(let id, let call): accept(id, call)
         case .wrongArity(let id):
             let bad = BadRequest.wrongArity(command: table[id].name.lowercased(), usage: table[id].usage)
             append(id, arrived, .answered(.error("ERR " + bad.message(.resp))))
@@ -105,7 +127,19 @@ extension RESPConnectionHandler {
         }
     }
 
-    private func append(_ id: CommandID, _ arrived: NIODeadline, _ state: SlotState) {
+    private func accept(_ id: CommandID, _ call: CacheCall) {
+        lastCommand = id
+        let lane = Lane(call.request)
+        guard started == queue.count, mayStart(lane, call) else {
+            return append(id, lastActivity, .cache(call, lane))
+        }
+        append(id, lastActivity, .inFlight(nil))
+        isAdvancing = true
+        start(call, lane)
+        isAdvancing = false
+    }
+
+    func append(_ id: CommandID, _ arrived: NIODeadline, _ state: SlotState) {
         queue.append(Slot(id: id, arrived: arrived, state: state))
     }
 
@@ -135,6 +169,7 @@ extension RESPConnectionHandler {
 
     private func writeAnswered() {
         while let head = queue.first, case .answered(let reply) = head.state {
+            if case .cache = reply, !hasRoom() { return }
             queue.removeFirst()
             promisedBytes -= head.promisedBytes
             headNumber += 1
@@ -142,6 +177,14 @@ extension RESPConnectionHandler {
             write(reply)
             finish(head)
         }
+        if tracking != nil { tellDelayed() }
+    }
+
+    /// False when the client has to take what was answered before anything more is written: values may be large.
+    private func hasRoom() -> Bool {
+        guard writer.buffer.readableBytes > services.configuration.outboundBytes else { return true }
+        flush()
+        return writer.buffer.readableBytes == 0
     }
 
     private func finish(_ slot: Slot) {
@@ -160,6 +203,7 @@ extension RESPConnectionHandler {
                 services.observer.errorReplied(.resp, code: code)
             }
         case .queue(let result, let shape): write(result, shape)
+        case .cache(let result, let shape): write(result, shape)
         case .error(let line), .fatal(let line): writeError(line)
         case .text(let text): writer.verbatim(text)
         }
@@ -203,6 +247,11 @@ extension RESPConnectionHandler {
             queue[index].state = .inFlight(nil)
             start(operation, lane, shape)
             return true
+        case .cache(let call, let lane):
+            guard mayStart(lane, call) else { return false }
+            queue[index].state = .inFlight(nil)
+            start(call, lane)
+            return true
         case .local(let command):
             guard started == 0 else { return false }
             headNumber += 1
@@ -228,7 +277,7 @@ extension RESPConnectionHandler {
         }
     }
 
-    private func mayStart(_ next: Lane) -> Bool {
+    func mayStart(_ next: Lane) -> Bool {
         // Answers that the client does not read must not bring more.
         guard writer.buffer.readableBytes <= services.configuration.outboundBytes,
             context?.channel.isWritable ?? true
@@ -240,7 +289,7 @@ extension RESPConnectionHandler {
     }
 
     /// Bytes that the receives of one connection may answer together; more of them wait their turn.
-    private static let maxPromisedBytes = 64 << 20
+    static let maxPromisedBytes = 64 << 20
 
     /// Submits the first slot that has not been started; its state is already "in flight".
     private func start(_ request: Request, _ lane: Lane, _ shape: ResponseEncoder.Shape) {
@@ -305,8 +354,10 @@ extension RESPConnectionHandler {
             started -= 1
             write(reply)
             finish(slot)
+            if tracking != nil { tellDelayed() }
         } else {
             queue[index].state = .answered(reply)
+            if case .cache(let result, _) = reply { keepPromise(index, result.weight) }
         }
         guard !isAdvancing else { return }
         advance()

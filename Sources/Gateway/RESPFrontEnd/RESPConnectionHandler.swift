@@ -13,7 +13,8 @@ import Replica
 /// when their turn comes, and written once per read or batch of answers.
 ///
 /// Confined to the channel's event loop. Split by concern: `+Pipeline` (slots), `+Limits` (timeouts and
-/// back-pressure), `+Local` (commands the connection answers itself), `+Watch` and `+Subscriptions` (pushes).
+/// back-pressure), `+Local` (commands the connection answers itself), `+Cache` (keys and values), `+Watch`,
+/// `+Subscriptions` and `+Tracking` (pushes).
 package final class RESPConnectionHandler: ChannelDuplexHandler {
     package typealias InboundIn = ByteBuffer
     package typealias OutboundIn = ByteBuffer
@@ -23,6 +24,7 @@ package final class RESPConnectionHandler: ChannelDuplexHandler {
     enum Reply {
         case response(Response, ResponseEncoder.Shape)
         indirect case queue(QueueResult, QueueShape)
+        indirect case cache(CacheResult, CacheShape)
         case error(String)
         /// An error after which the connection cannot go on.
         case fatal(String)
@@ -33,6 +35,7 @@ package final class RESPConnectionHandler: ChannelDuplexHandler {
         /// Parsed, waiting for those before it.
         indirect case request(Request, Lane, ResponseEncoder.Shape)
         indirect case operation(QueueOperation, Lane, QueueShape)
+        indirect case cache(CacheCall, Lane)
         case local(RESPCommand)
         /// Given to the cluster, or to something else that answers later; with what is to be cancelled, if anything.
         case inFlight(Cancellable?)
@@ -57,6 +60,9 @@ package final class RESPConnectionHandler: ChannelDuplexHandler {
     let services: RESPServices
     let port: any RequestPort
     let queues: QueueService
+    let cache: (any CachePort)?
+    /// Nil like `cache`.
+    let cacheService: CacheService?
     let table = CommandTable.shared
     var context: ChannelHandlerContext?
     /// Nil before the channel is active and when the connection was refused.
@@ -75,6 +81,15 @@ package final class RESPConnectionHandler: ChannelDuplexHandler {
     var promisedBytes = 0
     /// Bytes of `writer` that the client asked for as messages: too many of these are no sign of a slow reader.
     var solicitedBytes = 0
+    /// What is in flight at the cache.
+    var flights = CacheFlights()
+    /// Whether GET and SET without options may be answered straight from the input, if nothing is ahead of them.
+    var isPlainRead: Bool
+    var isPlainWrite: Bool
+    /// Nil: off.
+    var tracking: ClientTracking?
+    /// Takes the invalidations of other connections (`SUBSCRIBE`).
+    var isListening = false
     var watches: [Watch] = []
     var subscriptions: [Subscription] = []
     /// Pushed and not settled.
@@ -94,9 +109,14 @@ package final class RESPConnectionHandler: ChannelDuplexHandler {
     var unwritableSince: NIODeadline?
     var timer: Scheduled<Void>?
 
-    package init(services: RESPServices, port: any RequestPort) {
+    /// Without `cache` every command of the cache is refused: the node does not serve it.
+    package init(services: RESPServices, port: any RequestPort, cache: (any CachePort)? = nil) {
         self.services = services
         self.port = port
+        self.cache = cache
+        cacheService = cache.map { CacheService($0, timeout: services.configuration.requestTimeout) }
+        isPlainRead = cache != nil
+        isPlainWrite = cache != nil
         queues = services.queues.service(port)
         parser = RESPCommandParser(limits: services.configuration.limits)
     }
@@ -145,6 +165,8 @@ package final class RESPConnectionHandler: ChannelDuplexHandler {
             advance()
             resume()
             pumpAll()
+            // What the answers that were held back have left.
+            if context.channel.isWritable { flush() }
         } else {
             unwritableSince = context.eventLoop.now
         }
@@ -156,6 +178,7 @@ package final class RESPConnectionHandler: ChannelDuplexHandler {
         case ConnectionEvent.unblock(let withError):
             cancelWaiting(asTimeout: !withError)
         case ConnectionEvent.drain: close(afterError: nil)
+        case ConnectionEvent.invalidated(let key): receive(invalidated: key)
         default: context.fireUserInboundEventTriggered(event)
         }
     }
@@ -214,6 +237,7 @@ package final class RESPConnectionHandler: ChannelDuplexHandler {
             }
         }
         endSubscriptions()
+        endTracking()
         for watch in watches { port.unwatch(watch.handle) }
         watches = []
     }

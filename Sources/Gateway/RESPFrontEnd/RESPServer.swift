@@ -9,9 +9,11 @@ package final class RESPServer: Sendable {
     private let services: RESPServices
     private let group: any EventLoopGroup
     private let port: @Sendable (any EventLoop) -> any RequestPort
+    private let cache: @Sendable (any EventLoop) -> (any CachePort)?
     private let listener = Mutex<(any Channel)?>(nil)
 
-    /// `port` gives the request port of one of the group's loops; it is called on that loop.
+    /// `port` gives the request port of one of the group's loops, `cache` its cache port; both are called on that
+    /// loop. Without a cache port every command of the cache is refused.
     package init(
         configuration: RESPServerConfiguration,
         identity: ServerIdentity,
@@ -19,6 +21,7 @@ package final class RESPServer: Sendable {
         administration: any NodeAdministration,
         observer: any GatewayObserver,
         logger: Logger,
+        cache: @escaping @Sendable (any EventLoop) -> (any CachePort)? = { _ in nil },
         port: @escaping @Sendable (any EventLoop) -> any RequestPort
     ) {
         services = RESPServices(
@@ -30,6 +33,7 @@ package final class RESPServer: Sendable {
         )
         self.group = group
         self.port = port
+        self.cache = cache
     }
 
     /// Connections now open.
@@ -40,6 +44,7 @@ package final class RESPServer: Sendable {
     package func start() async throws -> SocketAddress? {
         let services = services
         let port = port
+        let cache = cache
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: services.configuration.backlog)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -50,7 +55,11 @@ package final class RESPServer: Sendable {
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
-                        RESPConnectionHandler(services: services, port: port(channel.eventLoop))
+                        RESPConnectionHandler(
+                            services: services,
+                            port: port(channel.eventLoop),
+                            cache: cache(channel.eventLoop)
+                        )
                     )
                 }
             }

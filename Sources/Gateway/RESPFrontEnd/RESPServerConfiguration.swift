@@ -25,11 +25,13 @@ package struct RESPServerConfiguration: Sendable {
     package var requestTimeout: Interval
     /// The time to live of sessions that do not name one, in milliseconds.
     package var sessionTTL: UInt64
+    /// Keys that all connections together may have tracked (`CLIENT TRACKING`); one of them may have a quarter.
+    package var trackedKeys: Int
     package var backlog: Int32
 
-    /// Twice the largest message, so that one too large is refused by its name and the connection goes on; and a
-    /// whole publish of the largest size.
-    package static let limits = RESPLimits(bulkBytes: 2 << 20, commandBytes: 10 << 20)
+    /// More than the largest message or value, so that one too large is refused by its name and the connection goes on;
+    /// and several of the largest.
+    package static let limits = RESPLimits(bulkBytes: 9 << 20, commandBytes: 32 << 20, arguments: 65_536)
 
     package init(
         host: String = "127.0.0.1",
@@ -43,6 +45,7 @@ package struct RESPServerConfiguration: Sendable {
         frameTimeout: TimeAmount = .seconds(30),
         requestTimeout: Interval = .milliseconds(5_000),
         sessionTTL: UInt64 = RequestLimits.defaultTTL,
+        trackedKeys: Int = 1_000_000,
         backlog: Int32 = 1_024
     ) {
         self.host = host
@@ -56,6 +59,7 @@ package struct RESPServerConfiguration: Sendable {
         self.frameTimeout = frameTimeout
         self.requestTimeout = requestTimeout
         self.sessionTTL = sessionTTL
+        self.trackedKeys = trackedKeys
         self.backlog = backlog
     }
 }

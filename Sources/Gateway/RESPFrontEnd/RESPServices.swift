@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CacheCore
 package import Logging
 package import NIOCore
 
@@ -10,6 +11,9 @@ package struct RESPServices: Sendable {
     let observer: any GatewayObserver
     let registry: ClientRegistry
     let queues = QueueServices()
+    let tracking: TrackingBudget
+    /// Unix time in milliseconds: moments that clients name (EXAT, EXPIREAT) become spans by it.
+    let wallClock: @Sendable () -> Int64
     let startedAt: NIODeadline
     let logger: Logger
 
@@ -19,6 +23,7 @@ package struct RESPServices: Sendable {
         administration: any NodeAdministration,
         observer: any GatewayObserver,
         logger: Logger,
+        wallClock: @escaping @Sendable () -> Int64 = { WallClock.milliseconds },
         startedAt: NIODeadline = .now()
     ) {
         self.configuration = configuration
@@ -26,6 +31,8 @@ package struct RESPServices: Sendable {
         self.administration = administration
         self.observer = observer
         registry = ClientRegistry(maximumClients: configuration.maximumClients)
+        tracking = TrackingBudget(limit: configuration.trackedKeys)
+        self.wallClock = wallClock
         self.startedAt = startedAt
         self.logger = logger
     }
@@ -37,4 +44,6 @@ enum ConnectionEvent: Sendable {
     case unblock(withError: Bool)
     /// The server is stopping: finish what is in flight, wait for nothing, then close.
     case drain
+    /// Keys that another connection tracks and this one is told about (`CLIENT TRACKING … REDIRECT`); nil: all keys.
+    case invalidated(CacheKey?)
 }

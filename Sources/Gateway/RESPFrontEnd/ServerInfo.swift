@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CacheCore
 import NIOCore
 import Synchronization
 
@@ -10,12 +11,18 @@ import Synchronization
     import Darwin
 #endif
 
-/// The machine's wall clock, for answering `TIME` only.
-enum WallClock {
+/// The machine's wall clock, for answering `TIME` and for moments that clients name.
+package enum WallClock {
     static func now() -> (seconds: Int, microseconds: Int) {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return (Int(time.tv_sec), Int(time.tv_nsec) / 1_000)
+    }
+
+    /// Since 1970.
+    package static var milliseconds: Int64 {
+        let time = now()
+        return Int64(time.seconds) * 1_000 + Int64(time.microseconds / 1_000)
     }
 }
 
@@ -24,6 +31,8 @@ enum ServerInfo {
     struct Facts: Sendable {
         var services: RESPServices
         var protocolPort: Int
+        /// Nil: the node does not serve the cache.
+        var cache: CacheStatistics?
         var now: NIODeadline
     }
 
@@ -79,8 +88,12 @@ enum ServerInfo {
 
     private static func stats(_ facts: Facts) -> [(String, String)] {
         let totals = facts.services.registry.totals
+        let cache = facts.cache ?? CacheStatistics()
         return [
             ("total_connections_received", String(totals.accepted)), ("rejected_connections", String(totals.rejected)),
+            ("keyspace_hits", String(cache.hits)), ("keyspace_misses", String(cache.misses)),
+            ("evicted_keys", String(cache.evictions)), ("expired_keys", String(cache.expirations)),
+            ("tracking_total_keys", String(facts.services.tracking.count)),
         ]
     }
 
