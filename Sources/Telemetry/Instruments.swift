@@ -83,6 +83,13 @@ package final class Histogram: Sendable {
         total.wrappingAdd(value, ordering: .relaxed)
     }
 
+    /// So many observations of the same value.
+    package func observe(_ value: UInt64, count: Int) {
+        guard count > 0 else { return }
+        counts[buckets.index(of: value)].increment(by: count)
+        total.wrappingAdd(value &* UInt64(count), ordering: .relaxed)
+    }
+
     package func observe(_ duration: Interval) { observe(duration.nanoseconds) }
 
     /// Observations per bucket, not yet added up.

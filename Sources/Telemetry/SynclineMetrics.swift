@@ -9,6 +9,7 @@ package struct SynclineMetrics: Sendable {
     package let gateway: GatewayMetrics
     package let locks: LockMetrics
     package let queues: QueueMetrics
+    package let cache: CacheMetrics
 
     package init(registry: MetricsRegistry = MetricsRegistry()) {
         self.registry = registry
@@ -23,6 +24,7 @@ package struct SynclineMetrics: Sendable {
         gateway = GatewayMetrics(registry)
         locks = LockMetrics(registry)
         queues = QueueMetrics(registry)
+        cache = CacheMetrics(registry)
         ProcessStatistics.register(in: registry)
     }
 }
@@ -205,12 +207,13 @@ package struct GatewayMetrics: Sendable {
     package let requestTime: Histogram
 
     package static let commandFamilies = [
-        "connection", "session", "lock", "semaphore", "election", "queue", "cluster", "server",
+        "connection", "session", "lock", "semaphore", "election", "queue", "cache", "cluster", "server",
     ]
     package static let httpRoutes = ["sessions", "locks", "queues", "cluster", "health", "metrics"]
     package static let errorCodes = [
-        "BUSY", "DEADLOCK", "ERR", "EXISTS", "FENCED", "FULL", "LIMIT", "NOAUTH", "NOCONSUMER", "NOCREDIT", "NOPROTO",
-        "NOQUEUE", "NOSESSION", "NOTHELD", "PAUSED", "REENTRY", "STALE", "TOOLARGE", "UNAVAILABLE", "UNKNOWN",
+        "BACKENDDOWN", "BUSY", "DEADLOCK", "ERR", "EXISTS", "FENCED", "FULL", "LIMIT", "NOAUTH", "NOCONSUMER",
+        "NOCREDIT", "NOPROTO",
+        "NOQUEUE", "NOSESSION", "NOTHELD", "OOM", "PAUSED", "REENTRY", "STALE", "TOOLARGE", "UNAVAILABLE", "UNKNOWN",
         "WRONGTYPE",
     ]
 

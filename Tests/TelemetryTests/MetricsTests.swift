@@ -23,7 +23,9 @@ struct MetricsTests {
             help: "Batch.",
             buckets: HistogramBuckets(smallest: 1, count: 3, divisor: 1)
         )
-        for value: UInt64 in [0, 1, 2, 3, 4, 5, 1000] { histogram.observe(value) }
+        for value: UInt64 in [0, 1, 2, 3, 4, 1000] { histogram.observe(value) }
+        histogram.observe(5, count: 1)
+        histogram.observe(7, count: 0)
         registry.pullGauge("syncline_load", help: "Load.") { 0.5 }
         registry.pullGauge("syncline_absent", help: "Nothing to say.") { nil }
         #expect(

@@ -23,6 +23,7 @@ struct LoopGauges {
 
     static let interval = Interval.milliseconds(250)
 
+    private var cache = CachePublishing()
     private var last = Totals()
     private var next = Instant.zero
 
@@ -45,7 +46,9 @@ struct LoopGauges {
         metrics.raft.readRounds.increment(by: totals.statistics.reads - last.statistics.reads)
         metrics.raft.committed.increment(by: totals.statistics.applied - last.statistics.applied)
         last = totals
+        CachePublishing.note(loop)
         if loop.index == 0 {
+            cache.publish(loop)
             let segments = loop.context.writer.board.current.segments
             metrics.wal.segments.set(segments)
             metrics.wal.segmentBytes.set(segments * loop.context.segmentBytes)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CacheCore
 import Glibc
 import LockCore
 import Logging
@@ -26,6 +27,9 @@ package final class NodeContext: @unchecked Sendable {
     let segmentBytes: Int
     /// With more segments than this the shards that hold the oldest one are snapshotted.
     let maxSegments = 8
+    /// Counts of the loops' caches and homes, for whoever asks on another loop.
+    let cacheCounts = Mutex<[LoopCacheCounts]>([])
+    let homeStatistics = Mutex<[HomeStatistics]>([])
     private let pool: NIOThreadPool
     /// Another thread, so that whoever reads an old message does not wait for a snapshot to be written.
     private let readers: NIOThreadPool
@@ -84,8 +88,15 @@ package final class NodeContext: @unchecked Sendable {
         return loops[Int(shard.rawValue) % loops.count]
     }
 
+    /// The loop that handles this node's lines of a shard, whether or not the node holds the shard.
+    func loop(ofCacheShard shard: ShardID) -> ShardLoop { loops[Int(shard.rawValue) % loops.count] }
+
     func loop(for message: PeerMessage) -> ShardLoop? {
         switch message {
+        case .cacheRequest(let shard, _, _, _): loop(ofShard: shard)
+        case .cacheNotice(let shard, _): loop(ofCacheShard: shard)
+        case .cacheView, .inspectLine: loops.first
+        case .lineInspected(let ticket, _): loops[Int(ticket & 0xffff) % loops.count]
         case .raft(let shard, _), .digest(let shard, _, _), .confirmWaits(let shard, _, _),
             .abortWait(let shard, _, _), .watch(let shard, _):
             loop(ofShard: shard)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CacheCore
 import LockCore
 import NIOCore
 package import Primitives
@@ -37,6 +38,16 @@ extension ShardLoop {
         case .waitsConfirmed(let shard, let query, let requests):
             step(.system, .waitsConfirmed(shard, query: query, requests))
         case .abortWait(let shard, let request, let cycle): step(shard, .abortWait(request, cycle: cycle))
+        case .cacheRequest(let shard, let member, let epoch, let request):
+            // A node speaks for itself alone.
+            if member.node == node { step(shard, .cache(.request(from: member, epoch, request))) }
+        case .cacheNotice(let shard, let envelope): cache?.receive(envelope, shard, from: node)
+        case .cacheView(let view): cache?.learn(view)
+        case .inspectLine(let ticket, let key):
+            guard let cache else { return }
+            enqueue(.lineInspected(ticket: ticket, cache.look(key)), to: node)
+            scheduleTurn()
+        case .lineInspected(let ticket, let inspection): cache?.inspected(ticket, inspection, from: node)
         case .watch(let shard, let isOn): subscribe(node, to: shard, isOn)
         case .events(let shard, let events):
             for loop in context.loops {

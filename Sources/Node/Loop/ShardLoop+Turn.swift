@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CacheCore
 import LockCore
 import Logging
 import NIOCore
@@ -94,6 +95,7 @@ extension ShardLoop {
                 enqueue(.digest(shard, index: index, hash: hash), to: node)
             }
         }
+        carryCache(hosted, shard)
         if let change = hosted.effects.roleChange { roleChanged(change, shard) }
         if let job = hosted.effects.snapshotJob { takeSnapshot(job, shard) }
         for read in hosted.effects.snapshotReads { readSnapshot(read, shard) }
@@ -128,6 +130,28 @@ extension ShardLoop {
         }
         isGathering = isGathering && !inFlight.isEmpty
         scheduleTurn()
+    }
+
+    /// What the home of the shard's lines has to say, in order.
+    private func carryCache(_ hosted: HostedReplica, _ shard: ShardID) {
+        let effects = hosted.effects
+        for envelope in effects.cacheNotices {
+            if envelope.to.node == context.node {
+                cache?.receive(envelope, shard, from: context.node)
+            } else {
+                enqueue(.cacheNotice(shard, envelope), to: envelope.to.node)
+            }
+        }
+        for member in effects.accusations {
+            log.warning("a cache does not answer", metadata: ["member": "\(member)", "shard": "\(shard.rawValue)"])
+            submit(.cache(.accuse(member)), to: .system, timeout: nil) { _ in }
+        }
+        if let view = effects.cacheView {
+            for member in context.map.members where member.id != context.node {
+                enqueue(.cacheView(view), to: member.id)
+            }
+            context.loops[0].post(.perform { $0.cache?.learn(view) })
+        }
     }
 
     // MARK: Messages

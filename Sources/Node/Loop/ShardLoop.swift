@@ -45,6 +45,8 @@ package final class ShardLoop: @unchecked Sendable {
     var ticks: RepeatedTask?
     var gauges = LoopGauges()
     var bodyCache = BodyCache()
+    /// Nil: the node does not serve the cache.
+    var cache: LoopCache?
 
     init(loop: any EventLoop, index: Int, context: NodeContext, router: Router) {
         self.loop = loop
@@ -109,6 +111,7 @@ package final class ShardLoop: @unchecked Sendable {
         }
         router.tick(now: NodeClock.now(), into: &routerEffects)
         watches.tick(self)
+        cache?.tick(NodeClock.now())
         if index == 0 { context.releaseIdleReaders(now: NodeClock.now()) }
         watchDisk()
         gauges.publish(self)

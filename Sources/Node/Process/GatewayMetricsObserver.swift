@@ -18,6 +18,11 @@ struct GatewayMetricsObserver: GatewayObserver {
         metrics.requestTime.observe(UInt64(max(0, seconds) * 1e9))
     }
 
+    func commandsFinished(_ family: CommandFamily, count: Int, frontEnd: FrontEnd, seconds: Double) {
+        metrics.commands[family.rawValue].increment(by: count)
+        metrics.requestTime.observe(UInt64(max(0, seconds) * 1e9), count: count)
+    }
+
     func errorReplied(_ frontEnd: FrontEnd, code: String) { metrics.errors[code].increment() }
 
     private func gauge(_ frontEnd: FrontEnd) -> Gauge {

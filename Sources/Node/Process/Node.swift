@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CacheCore
 import Gateway
 import LockCore
 import Logging
@@ -11,6 +12,7 @@ import RaftCore
 import Replica
 import ServiceLifecycle
 import Storage
+import Synchronization
 import Telemetry
 import Transport
 import UnixSignals
@@ -53,6 +55,7 @@ struct Node: Sendable {
         )
         let loops = makeLoops(settings, group, context)
         context.adopt(loops)
+        try await attachCache(settings, identity, context)
         try await hostShards(settings, store, context)
         let addresses = MemberAddresses()
         let relay = try await connect(settings, store.directory, context, addresses)
@@ -96,6 +99,43 @@ struct Node: Sendable {
         }
     }
 
+    /// The node's cache: its lines are spread over the loops as the shards are.
+    private static func attachCache(
+        _ settings: Settings,
+        _ identity: NodeIdentity,
+        _ context: NodeContext
+    ) async throws {
+        let cache = NodeCache(
+            node: context.node,
+            shards: context.map.placement.count,
+            origin: .random(in: 1 ... .max),
+            policy: settings.cacheEviction,
+            limitBytes: settings.cacheBytes,
+            flushInterval: settings.cacheFlush,
+            rules: settings.cacheRules
+        )
+        context.cacheCounts.withLock { $0 = Array(repeating: LoopCacheCounts(), count: context.loops.count) }
+        context.homeStatistics.withLock { $0 = Array(repeating: HomeStatistics(), count: context.loops.count) }
+        for loop in context.loops {
+            try await loop.loop.submit {
+                let door = LoopCache(loop: loop, cache: cache)
+                if loop.index == 0 {
+                    door.keeper = LeaseKeeper(
+                        node: context.node,
+                        incarnation: identity.incarnation << 20,
+                        duration: LeaseKeeper.duration(ofLease: Self.cacheLease, drift: Self.clockDrift),
+                        interval: .milliseconds(500)
+                    )
+                }
+                loop.cache = door
+            }.get()
+        }
+    }
+
+    private static let cacheLease = Interval.milliseconds(2_500)
+    /// In permille; clocks that are disciplined by NTP stay below one.
+    private static let clockDrift: UInt64 = 100
+
     private static func hostShards(_ settings: Settings, _ store: NodeStore, _ context: NodeContext) async throws {
         var limits = LockLimits()
         limits.sessionsPerNamespace = settings.maxSessions
@@ -119,6 +159,8 @@ struct Node: Sendable {
                 raft: raft,
                 limits: ShardLimits(locks: limits, queues: queues)
             )
+            configuration.cacheLease = Self.cacheLease
+            configuration.maxCacheBytes = settings.cacheStoreBytes / max(1, context.map.placement.count)
             configuration.snapshotLogBytes = settings.snapshotLogBytes
             if let arena = store.arena { configuration.index = IndexLayout(makeBlock: { arena.block($0) }) }
             if shard == .system { configuration.proposedPlacement = context.map.table }
@@ -208,7 +250,8 @@ struct Node: Sendable {
             group: group,
             administration: administrator,
             observer: GatewayMetricsObserver(metrics: metrics.gateway),
-            logger: logger
+            logger: logger,
+            cache: { context.port(on: $0).cache }
         ) { context.port(on: $0) }
     }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+package import CacheCore
 package import Primitives
 
 /// A node's settings, checked. `Settings()` holds the defaults, for a cluster of one.
@@ -51,6 +52,13 @@ package struct Settings: Sendable {
     package var maxMessageBytes = 1 << 20
     /// Of one lock.
     package var maxWaiters = 10_000
+    package var cacheBytes = 256 << 20
+    package var cacheEviction = EvictionPolicy.leastRecentlyUsed
+    package var cacheRules = DurabilityRules()
+    /// As it was written.
+    var cacheNamespaces = ""
+    package var cacheFlush = Interval.milliseconds(1_000)
+    package var cacheStoreBytes = 1 << 30
 
     /// Each setting with its text and where it came from, in the table's order; empty unless made by `resolve`.
     package internal(set) var resolved: [ResolvedSetting] = []
@@ -110,6 +118,13 @@ extension Settings {
         virtualNodes = values.integer("virtual-nodes") ?? virtualNodes
         maxMessageBytes = values.integer("max-message-bytes") ?? maxMessageBytes
         maxWaiters = values.integer("max-waiters") ?? maxWaiters
+        cacheBytes = values.integer("cache-bytes") ?? cacheBytes
+        cacheEviction = values.text("cache-eviction") == "s3-fifo" ? .s3fifo : .leastRecentlyUsed
+        cacheFlush = values.interval("cache-flush-ms") ?? cacheFlush
+        cacheStoreBytes = values.integer("cache-store-bytes") ?? cacheStoreBytes
+        cacheRules.standard = values.text("cache-durability").flatMap(CacheDurability.init(word:)) ?? .replicated
+        cacheNamespaces = values.text("cache-namespaces") ?? ""
+        cacheRules.namespaces = DurabilityRules.namespaces(cacheNamespaces) ?? []
         resolved = values.resolved
     }
 }

@@ -4,7 +4,18 @@ import Primitives
 extension Settings {
     /// Values that are well written each but wrong together.
     func contradictions(flags: [String]) -> [SettingProblem] {
-        timingProblems() + portProblems() + peerProblems() + exposureProblems(flags: flags)
+        timingProblems() + portProblems() + peerProblems() + exposureProblems(flags: flags) + cacheProblems()
+    }
+
+    private func cacheProblems() -> [SettingProblem] {
+        guard DurabilityRules.namespaces(cacheNamespaces) == nil else { return [] }
+        return [
+            SettingProblem(
+                subject: "cache-namespaces",
+                cause: "`\(cacheNamespaces)` is not a list of prefixes with `replicated` or `volatile` behind them",
+                remedy: "write it as `session:=volatile,price:=replicated`"
+            )
+        ]
     }
 
     private func timingProblems() -> [SettingProblem] {

@@ -2,7 +2,7 @@
 
 extension SettingDefinition {
     /// Every setting of a node. Flags, variables, file keys, help, documentation and checks all come from here.
-    package static let all: [SettingDefinition] = identity + network + raft + storage + limits + logging
+    package static let all: [SettingDefinition] = identity + network + raft + storage + limits + cache + logging
 
     private static let identity: [SettingDefinition] = [
         .init("node-id", .nodeName, default: "node-0", "This node's name: unique in the cluster and never changed."),
@@ -140,6 +140,45 @@ extension SettingDefinition {
             .integer(1_024...16_777_216),
             default: "1048576",
             "Size of a queue message's body; chosen when the cluster is first started."
+        ),
+    ]
+
+    private static let cache: [SettingDefinition] = [
+        .init(
+            "cache-bytes",
+            .bytes((1 << 20)...(1 << 40)),
+            default: "256MiB",
+            "Memory for the lines that this node holds; the least useful are let go of above it."
+        ),
+        .init(
+            "cache-eviction",
+            .choice(["lru", "s3-fifo"]),
+            default: "lru",
+            "Which lines are let go of first: the least recently used, or by S3-FIFO."
+        ),
+        .init(
+            "cache-durability",
+            .choice(["replicated", "volatile"]),
+            default: "replicated",
+            "When a write is acknowledged if its key's namespace and the writer say nothing else."
+        ),
+        .init(
+            "cache-namespaces",
+            .text(maximumBytes: 4096),
+            default: nil,
+            "Durability by prefix of the key, as `session:=volatile,price:=replicated`; the longest prefix counts."
+        ),
+        .init(
+            "cache-flush-ms",
+            .integer(100...3_600_000),
+            default: "1000",
+            "Age at which what was written in mode volatile is written back."
+        ),
+        .init(
+            "cache-store-bytes",
+            .bytes((1 << 20)...(1 << 40)),
+            default: "1GiB",
+            "What the shards that this node leads may hold as memory of the cache, together; more is refused."
         ),
     ]
 
