@@ -10,13 +10,13 @@ SHELL := bash
 ARGS ?=
 # What `make bench` measures.
 BENCH ?= locks
-# How long `make kill-run` goes on, in seconds.
+# How long `make kill-run` and `make cache-run` go on, in seconds.
 SPAN ?= 600
 # The simulator's seeds: one to replay, or how many to run.
 SEED ?=
 SEEDS ?= 50
 
-.PHONY: help run test check format sim bench kill-run cluster docker-test rewrite clean
+.PHONY: help run test check format sim bench kill-run cache-run cluster docker-test rewrite clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -54,6 +54,13 @@ kill-run: ## Random kill -9 of nodes, producers and consumers at work: SPAN=600 
 	@SYNCLINE_STRICT=1 SYNCLINE_TESTING=1 SYNCLINE_KILL_SECONDS=$(SPAN) SWIFT_BACKTRACE=enable=no \
 		SYNCLINE_BINARY=$$PWD/.build/release/syncline swift test -c release --skip-build --disable-xctest \
 		--no-parallel --filter '^ClusterTests\.RealProcesses/Queues/randomKills'
+
+cache-run: ## Random kill -9 and pauses of nodes, cache clients at work, histories checked: SPAN=600 seconds
+	@scripts/setup.sh test
+	@SYNCLINE_STRICT=1 SYNCLINE_TESTING=1 swift build -c release --build-tests
+	@SYNCLINE_STRICT=1 SYNCLINE_TESTING=1 SYNCLINE_CACHE_SECONDS=$(SPAN) SWIFT_BACKTRACE=enable=no \
+		SYNCLINE_BINARY=$$PWD/.build/release/syncline swift test -c release --skip-build --disable-xctest \
+		--no-parallel --filter '^ClusterTests\.RealProcesses/Caches/randomFaults'
 
 cluster: ## Three nodes on this machine until Ctrl-C, with data under data/
 	@scripts/setup.sh build

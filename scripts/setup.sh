@@ -29,7 +29,7 @@ ensure() {
 
 install() {
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-        say "not here: $* (tests that need them are skipped; to install: sudo apt-get install $*)"
+        say "not here: $* (their tests are skipped, those of Redis fail; to install: sudo apt-get install $*)"
         return
     fi
     say "installing $*"
@@ -58,8 +58,8 @@ ensure git:git make:make
 case ${1:-build} in
     build) ;;
     test)
-        ensure redis-cli:redis-tools ip:iproute2 nft:nftables mkfs.ext4:e2fsprogs mount:mount pgrep:procps \
-            python3:python3
+        ensure redis-cli:redis-tools redis-server:redis-server openssl:openssl setpriv:util-linux ip:iproute2 \
+            nft:nftables mkfs.ext4:e2fsprogs mount:mount pgrep:procps python3:python3
         # Debian splits the module from the interpreter.
         python3 -c 'import ensurepip, venv' 2>/dev/null || install python3-venv
         python_with_redis

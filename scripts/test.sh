@@ -24,7 +24,7 @@ step "build of the simulator with planted bugs, which the tests require it to fi
 swift build -c release --product syncline-sim --traits PlantedBugs --scratch-path .build-planted
 
 # Apart, because a test that computes for seconds keeps those waiting that talk over sockets and have deadlines.
-computing='^(PrimitivesTests|CChecksumTests|RaftCoreTests|LockCoreTests|QueueCoreTests|PlacementCoreTests|ReplicaTests'
+computing='^(PrimitivesTests|CChecksumTests|RaftCoreTests|LockCoreTests|QueueCoreTests|PlacementCoreTests|CacheCoreTests|ReplicaTests'
 computing+='|WireTests|StorageTests|SimulationTests|TidyTests)\.'
 
 step "unit and simulation tests"
