@@ -34,35 +34,64 @@ extension RealProcesses {
             }
         }
 
-        @Test("what nodes hold agrees while one after the other is killed, paused, or cut off")
+        @Test("what nodes hold agrees while one after the other is killed, paused, or cut off both ways or one")
         func randomFaults() throws {
             let span = Duration.seconds(Self.faultSeconds)
-            try withCluster(budget: span * 3 + .seconds(120)) { cluster in
+            let network = try ProxyNetwork(nodes: 3)
+            let settings = ["--request-timeout-ms", "1500"]
+            try withCluster(network: network, settings: settings, budget: span * 3 + .seconds(120)) { cluster in
                 let load = CacheLoad(cluster.nodes)
                 try load.progress(by: 200)
                 let end = ContinuousClock.now + span
                 var random = SystemRandomNumberGenerator()
-                var faults = (kills: 0, pauses: 0)
+                var counts: [Fault: Int] = [:]
                 while ContinuousClock.now < end {
-                    let victim = try #require(cluster.nodes.randomElement(using: &random))
-                    if Bool.random(using: &random) {
-                        try victim.kill()
-                        faults.kills += 1
-                        try load.progress(by: 100)
-                        try cluster.start(victim)
-                    } else {
-                        victim.pause()
-                        faults.pauses += 1
-                        try load.progress(by: 100)
-                        victim.resume()
-                    }
-                    try victim.waitUntilReady()
+                    let fault = try #require(Fault.allCases.randomElement(using: &random))
+                    let victim = Int.random(in: 0..<3, using: &random)
+                    try inject(fault, victim, cluster, network) { try load.progress(by: 100) }
+                    counts[fault, default: 0] += 1
+                    try cluster.nodes[victim].waitUntilReady()
                     try load.progress(by: 100)
                 }
                 let summary = try load.finish()
                 try cluster.waitUntilEqual()
-                let count = "\(faults.kills) kills, \(faults.pauses) pauses in \(Self.faultSeconds) s"
-                print("random faults: \(count); \(summary)")
+                let list = Fault.allCases.map { "\(counts[$0] ?? 0) \($0.rawValue)" }.joined(separator: ", ")
+                print("random faults: \(list) in \(Self.faultSeconds) s; \(summary)")
+            }
+        }
+
+        private enum Fault: String, CaseIterable {
+            case kill = "killed"
+            case pause = "paused"
+            case isolate = "cut off"
+            case mute = "unheard"
+        }
+
+        private func inject(
+            _ fault: Fault,
+            _ victim: Int,
+            _ cluster: TestCluster,
+            _ network: ProxyNetwork,
+            meanwhile: () throws -> Void
+        ) throws {
+            let node = cluster.nodes[victim]
+            switch fault {
+            case .kill:
+                try node.kill()
+                try meanwhile()
+                try cluster.start(node)
+            case .pause:
+                node.pause()
+                try meanwhile()
+                node.resume()
+            case .isolate:
+                try network.isolate(victim)
+                try meanwhile()
+                try network.heal()
+            case .mute:
+                for other in 0..<3 where other != victim { try network.drop(from: victim, to: other) }
+                try meanwhile()
+                try network.heal()
             }
         }
 
@@ -119,6 +148,28 @@ extension RealProcesses {
                 try cluster.nodes[0].kill()
                 try eventually("the last value has outlived its owner", within: .seconds(15)) {
                     try other.command("GET", "v").text == "199"
+                }
+            }
+        }
+
+        @Test("SIGTERM: what only the node's own lines have is in the log before it exits")
+        func gracefulFlush() throws {
+            try withCluster(settings: ["--cache-flush-ms", "60000"]) { cluster in
+                let owner = try cluster.nodes[0].connect()
+                let other = try cluster.nodes[1].connect()
+                try eventually("the cache serves") { try owner.command("SET", "v0", "0").text == "OK" }
+                for key in 0..<50 {
+                    for number in 1...3 {
+                        let reply = try owner.command("SET", "v\(key)", "\(number)", "DURABILITY", "volatile")
+                        #expect(reply.text == "OK")
+                    }
+                }
+                #expect(try owner.command("CACHE.STATS").field("dirty_lines")?.integer ?? 0 > 0)
+                try cluster.nodes[0].stop()
+                for key in 0..<50 {
+                    try eventually("key \(key) has outlived its owner", within: .seconds(15)) {
+                        try other.command("GET", "v\(key)").text == "3"
+                    }
                 }
             }
         }

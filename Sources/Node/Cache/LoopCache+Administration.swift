@@ -125,6 +125,10 @@ extension LoopCache {
     // MARK: Writing back and dropping
 
     func flush(everywhere: Bool, completion: @escaping (Result<Int, CacheFailure>) -> Void) {
+        flush(within: loop.router.configuration.requestTimeout, completion: completion)
+    }
+
+    func flush(within limit: Interval, completion: @escaping (Result<Int, CacheFailure>) -> Void) {
         var count = 0
         for stripe in cache.stripes {
             count += stripe.requestor.withLock { $0.unloggedCount }
@@ -134,8 +138,7 @@ extension LoopCache {
             }
             if owner === loop { body(loop) } else { owner.post(.perform(body)) }
         }
-        let deadline = NodeClock.now() + loop.router.configuration.requestTimeout
-        waitForFlush(count, deadline, completion)
+        waitForFlush(count, NodeClock.now() + limit, completion)
     }
 
     private func waitForFlush(

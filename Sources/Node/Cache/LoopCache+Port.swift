@@ -38,7 +38,7 @@ extension LoopCache: CachePort {
         _ value: UnsafeRawBufferPointer,
         _ durability: CacheDurability?
     ) -> Bool {
-        let mode = durability ?? cache.rules.durability(of: key)
+        let mode = cache.durability(durability, of: key)
         guard mode == .volatile else { return false }
         let hash = CacheKey.hash(of: key)
         let now = NodeClock.now()
@@ -118,9 +118,7 @@ extension LoopCache: CachePort {
         _ completion: @escaping (CacheWriteResult) -> Void
     ) {
         let shard = CacheKey.shard(hash: key.hash, count: cache.stripes.count)
-        var durability = options.durability ?? cache.rules.durability(of: key.bytes)
-        // Nothing is kept on one node's disk alone: what asks for that gets more.
-        if durability == .local { durability = .replicated }
+        let durability = cache.durability(options.durability, of: key.bytes)
         counts.writes += 1
         let begun = NodeClock.now()
         call(key, shard, .write(operation, durability, token: token), options.timeout) { result in

@@ -60,7 +60,7 @@ final class NodeCache: Sendable {
     let planner: Mutex<EvictionPlanner>
     /// Connections that keep copies, on all loops.
     let trackers = Atomic<Int>(0)
-    /// Bytes may be above the bound, so that the next change makes room.
+    private let isClosing = Atomic<Bool>(false)
     let leaseLosses = Atomic<UInt64>(0)
 
     init(
@@ -85,6 +85,17 @@ final class NodeCache: Sendable {
 
     func stripe(_ hash: UInt64) -> CacheStripe {
         stripes[Int(CacheKey.shard(hash: hash, count: stripes.count).rawValue)]
+    }
+
+    /// From now on every write goes through the log: what is only in this node's lines is about to be flushed.
+    func beginClosing() { isClosing.store(true, ordering: .sequentiallyConsistent) }
+
+    /// - Parameter asked: what the writer says, if anything.
+    func durability(_ asked: CacheDurability?, of key: some Collection<UInt8>) -> CacheDurability {
+        let durability = asked ?? rules.durability(of: key)
+        // Without a journal `local` is carried out as what promises more.
+        guard durability == .local || isClosing.load(ordering: .relaxed) else { return durability }
+        return durability == .through ? .through : .replicated
     }
 
     func nextTick() -> UInt64 { clock.wrappingAdd(1, ordering: .relaxed).newValue }

@@ -294,7 +294,14 @@ struct Node: Sendable {
             configuration: ServiceGroupConfiguration(
                 services: [
                     .init(service: http.application(group: httpGroup)),
-                    .init(service: HandOverService(administrator: administrator, resp: resp)),
+                    .init(
+                        service: HandOverService(
+                            context: context,
+                            administrator: administrator,
+                            resp: resp,
+                            logger: logger
+                        )
+                    ),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: logger
@@ -328,14 +335,35 @@ struct Node: Sendable {
     }
 }
 
-/// Waits for the signal to stop, then hands over while the HTTP front end still answers.
+/// Waits for the signal to stop, then writes back what only this node's lines have and hands over, while the HTTP front
+/// end still answers.
 private struct HandOverService: Service {
+    let context: NodeContext
     let administrator: NodeAdministrator
     let resp: RESPServer
+    let logger: Logger
 
     func run() async throws {
         try await gracefulShutdown()
+        await flushLines(within: .milliseconds(1_500))
         await administrator.handOver(within: .milliseconds(1_500))
         await resp.stop()
+        // What was on its way when the first began.
+        await flushLines(within: .milliseconds(500))
+    }
+
+    private func flushLines(within limit: Interval) async {
+        let loop = context.loops[0]
+        let result = await withCheckedContinuation { (continuation: CheckedContinuation<String?, Never>) in
+            loop.loop.execute {
+                guard let cache = loop.cache else { return continuation.resume(returning: nil) }
+                cache.cache.beginClosing()
+                cache.flush(within: limit) { result in
+                    if case .failure(let failure) = result { return continuation.resume(returning: "\(failure)") }
+                    continuation.resume(returning: nil)
+                }
+            }
+        }
+        if let result { logger.error("values that only this node has are lost", metadata: ["reason": "\(result)"]) }
     }
 }
