@@ -288,15 +288,31 @@ extension CacheRequestor {
         {
             return close(transaction, key, now, &effects)
         }
+        guard finishFlush(key, version, &effects) else {
+            statistics.staleMessages += 1
+            return
+        }
+        flush(now: now, olderThan: configuration.flushInterval, into: &effects)
+    }
+
+    /// False: no flush of this version is on its way.
+    private mutating func finishFlush(
+        _ key: CacheKey,
+        _ version: CacheVersion,
+        _ effects: inout RequestorEffects
+    ) -> Bool {
         for id in flushes.keys {
             guard let flush = flushes[id], flush.key == key, flush.version == version else { continue }
             flushes[id] = nil
-            guard var slot = lines.find(key) else { return }
+            guard var slot = lines.find(key) else { return true }
             var fields = lines.fields(slot)
             // Written again since: another flush will say so, or is on its way.
-            guard fields.version == version, fields.flags.contains(.flushing) else { return }
+            guard fields.version == version, fields.flags.contains(.flushing) else { return true }
             // As in `letGo`.
-            guard fields.exists else { return remove(slot, key, &effects) }
+            guard fields.exists else {
+                remove(slot, key, &effects)
+                return true
+            }
             fields.flags.subtract(.flushing)
             if transactions[key] == nil { fields.flags.remove(.pinned) }
             if fields.state == .modified {
@@ -304,9 +320,9 @@ extension CacheRequestor {
                 fields.state = .exclusive
             }
             lines.setFields(&slot, fields)
-            return
+            return true
         }
-        statistics.staleMessages += 1
+        return false
     }
 
     /// What was a write goes on as the return of unlogged data that the write has not brought into the log.

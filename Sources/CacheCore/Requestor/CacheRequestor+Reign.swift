@@ -247,11 +247,13 @@ extension CacheRequestor {
         hints = []
     }
 
-    /// Sends the home what was written without the log that long ago. Lines stay, owned.
+    /// Sends the home what was written without the log that long ago, the oldest first. Lines stay, owned. So many at
+    /// a time as the log takes without delay to others; each that is done makes room for the next.
     package mutating func flush(now: Instant, olderThan age: Interval, into effects: inout RequestorEffects) {
-        guard home != nil else { return }
+        guard home != nil, flushes.count < configuration.maxFlushes else { return }
         let bound = Self.deciseconds(now) &- UInt32(truncatingIfNeeded: age.nanoseconds / 100_000_000)
-        while let slot = lines.oldestDirty, let since = lines.dirtySince(slot) {
+        while flushes.count < configuration.maxFlushes, let slot = lines.oldestDirty, let since = lines.dirtySince(slot)
+        {
             guard age == .zero || Int32(bitPattern: bound &- since) >= 0 else { return }
             let key = CacheKey([UInt8](lines.key(slot)))
             sendFlush(slot, key, now, &effects)

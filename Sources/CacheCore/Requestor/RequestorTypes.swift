@@ -73,6 +73,8 @@ package struct RequestorConfiguration: Sendable {
     package var resendInterval = Interval.milliseconds(1_000)
     /// Unlogged data is written back when it is as old as this.
     package var flushInterval = Interval.milliseconds(1_000)
+    /// Lines of one shard that are on their way to the log at the same time.
+    package var maxFlushes = 256
     /// Calls that wait for one shard's home.
     package var maxCalls = 65_536
 
