@@ -125,7 +125,8 @@ let package = Package(
             name: "Node",
             dependencies: [
                 "Primitives", "RaftCore", "LockCore", "QueueCore", "CacheCore", "PlacementCore", "Replica", "Wire",
-                "Storage", "Transport", "Telemetry", "Gateway", nioCore, nioPosix, logging, lifecycle, signals,
+                "Storage", "Transport", "Memory", "Telemetry", "Gateway", nioCore, nioPosix, logging, lifecycle,
+                signals,
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Configuration", package: "swift-configuration"),
             ],
@@ -236,7 +237,9 @@ let package = Package(
         ),
         .testTarget(
             name: "NodeTests",
-            dependencies: ["Node", "PlacementCore", "Primitives", "RaftCore", "Storage", "Wire"],
+            dependencies: [
+                "Node", "CacheCore", "Memory", "PlacementCore", "Primitives", "RaftCore", "Storage", "Wire",
+            ],
             swiftSettings: common
         ),
         .target(

@@ -10,11 +10,17 @@ package enum CacheInquiry: Sendable, Equatable {
     case accuse(CacheMember)
     /// Keys of the shard, those that have lapsed included until they are removed.
     case count
-    /// - Parameter cursor: zero begins; below two to the power of `CacheStore.cursorBits`.
+    /// - Parameter cursor: zero begins; below two to the power of `cursorBits`.
     case scan(cursor: UInt64, count: UInt32)
     /// FLUSHALL, for this shard.
     case removeAll
+    /// Answered once the memory (Redis) has this version of the key, or a later one.
+    case stored(CacheKey, CacheVersion)
 
+    /// Cursors from here on walk the memory, with Redis as memory.
+    package static let memoryCursor: UInt64 = 1 << UInt64(CacheStore.cursorBits)
+    /// All cursors are below two to this.
+    package static let cursorBits = CacheStore.cursorBits + 1
     package static let maxScanCount: UInt32 = 10_000
 
     package func encode(into writer: inout ByteWriter) {
@@ -31,6 +37,10 @@ package enum CacheInquiry: Sendable, Equatable {
             writer.varint(cursor)
             writer.u32(count)
         case .removeAll: writer.u8(5)
+        case .stored(let key, let version):
+            writer.u8(6)
+            writer.blob(key.bytes)
+            version.encode(into: &writer)
         }
     }
 
@@ -45,6 +55,11 @@ package enum CacheInquiry: Sendable, Equatable {
             guard count <= Self.maxScanCount else { throw .limitExceeded(what: "scanned keys") }
             self = .scan(cursor: cursor, count: count)
         case 5: self = .removeAll
+        case 6:
+            self = .stored(
+                CacheKey(try reader.blob(limit: CacheLimits.keyBytes, "key")),
+                try CacheVersion(decoding: &reader)
+            )
         case let tag: throw .unknownTag(what: "cache inquiry", value: UInt64(tag))
         }
     }

@@ -10,7 +10,8 @@ extension Replica {
             state: state.cache,
             now: now,
             stamp: stampBase.stamp(at: now),
-            maxBytes: configuration.maxCacheBytes
+            maxBytes: configuration.maxCacheBytes,
+            maxDirtyBytes: configuration.maxDirtyCacheBytes
         )
     }
 
@@ -33,6 +34,9 @@ extension Replica {
             home.receive(from, request, homeContext(now), into: &homeEffects)
         case .filled(let key, let number, let current):
             home.filled(key, number: number, current, homeContext(now), into: &homeEffects)
+        case .memory(let input):
+            guard isLeading else { return }
+            memory(input, now, &effects)
         }
         emitHome(now, &effects)
     }
@@ -45,6 +49,7 @@ extension Replica {
         }
         home.tick(homeContext(now), into: &homeEffects)
         if !clearCallers.isEmpty, !home.isClearing { clear(now) }
+        answerStoreWaiters(now, &effects)
         emitHome(now, &effects)
         for member in cacheTimekeeper.due(now) {
             if !proposeInternal(.cache(.remove(member)), now, &effects) { cacheTimekeeper.retry(member) }
@@ -77,7 +82,7 @@ extension Replica {
     }
 
     /// Carries out what the home wants; a proposal that is not taken may make it want more.
-    private mutating func emitHome(_ now: Instant, _ effects: inout ReplicaEffects) {
+    mutating func emitHome(_ now: Instant, _ effects: inout ReplicaEffects) {
         while !homeEffects.isEmpty {
             let wanted = homeEffects
             homeEffects.removeAll()
@@ -85,7 +90,7 @@ extension Replica {
                 effects.cacheNotices.append(CacheNoticeEnvelope(to: member, epoch: home.epoch, notice: notice))
             }
             effects.accusations += wanted.accusations
-            effects.cacheFills += wanted.fills.map { CacheFill(key: $0.key, number: $0.number) }
+            effects.cacheFills += wanted.fills.map { CacheFill(key: $0.key, number: $0.number, epoch: home.epoch) }
             for proposal in wanted.proposals { place(proposal, now, &effects) }
             if wanted.isCleared {
                 for (id, node) in clearCallers { reply(.answer(.cache(.done)), id, to: node, &effects) }
@@ -129,7 +134,7 @@ extension Replica {
                 clear(now)
                 emitHome(now, &effects)
             }
-        case .lease, .count, .scan: read(.inquiry(inquiry, id, from: from), .readIndex, now, &effects)
+        case .lease, .count, .scan, .stored: read(.inquiry(inquiry, id, from: from), .readIndex, now, &effects)
         }
     }
 
@@ -150,10 +155,19 @@ extension Replica {
                 proposeInternal(.cache(.join(member)), now, &effects)
             }
             reply(.answer(.cache(.lease(isGranted: isGranted, state.cache.view))), id, to: from, &effects)
+        case .count where state.cache.store.isWrittenBack:
+            effects.memoryWalks.append(MemoryWalk(id: id, node: from, kind: .count))
         case .count: reply(.answer(.cache(.count(UInt64(state.cache.store.count)))), id, to: from, &effects)
+        case .scan(let cursor, let count) where cursor >= CacheInquiry.memoryCursor:
+            let kind = MemoryWalk.Kind.scan(cursor: cursor - CacheInquiry.memoryCursor, count: Int(count))
+            effects.memoryWalks.append(MemoryWalk(id: id, node: from, kind: kind))
+        case .stored(let key, let version): awaitStore(StoreWaiter(id, from, key, version, since: now), &effects)
         case .scan(let cursor, let count):
             let page = state.cache.store.scan(cursor: cursor, count: Int(count), now: stampBase.stamp(at: now))
-            reply(.answer(.cache(.page(page.keys, next: page.next))), id, to: from, &effects)
+            // After the keys that are held come those that only the memory has.
+            let isLast = page.next == 0 && state.cache.store.isWrittenBack
+            let next = isLast ? CacheInquiry.memoryCursor : page.next
+            reply(.answer(.cache(.page(page.keys, next: next))), id, to: from, &effects)
         case .accuse, .removeAll: break
         }
     }
@@ -166,6 +180,7 @@ package enum CacheInput: Sendable {
     case request(from: CacheMember, CacheEpoch, HomeRequest)
     /// From the memory; nil: it cannot be reached.
     case filled(CacheKey, number: UInt64, CacheCurrent?)
+    case memory(MemoryInput)
 }
 
 package struct CacheNoticeEnvelope: Sendable, Equatable {
@@ -183,4 +198,6 @@ package struct CacheNoticeEnvelope: Sendable, Equatable {
 package struct CacheFill: Sendable, Equatable {
     package var key: CacheKey
     package var number: UInt64
+    /// Of the home that asked: numbers begin anew with each.
+    package var epoch: CacheEpoch
 }

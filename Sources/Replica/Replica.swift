@@ -36,6 +36,8 @@ package struct Replica: Sendable {
     var isConfirmingHome = false
     /// Who waits for FLUSHALL.
     var clearCallers: [(id: RequestID, node: NodeID)] = []
+    /// Who waits for the memory to have a write (mode through).
+    var storeWaiters: [StoreWaiter] = []
     var cacheTimekeeper: CacheTimekeeper
     var isLeading = false
     var stampBase = StampBase()
@@ -224,6 +226,8 @@ package struct Replica: Sendable {
         cacheTimekeeper.stopLeading()
         for (id, node) in clearCallers { reply(.interrupted, id, to: node, &effects) }
         clearCallers.removeAll()
+        for waiter in storeWaiters { reply(.interrupted, waiter.id, to: waiter.node, &effects) }
+        storeWaiters.removeAll()
         publishing.removeAll()
         heldRenewals.removeAll()
         heldConsumerRenewals.removeAll()

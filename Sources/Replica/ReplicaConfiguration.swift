@@ -20,6 +20,8 @@ package struct ReplicaConfiguration: Sendable {
     package var home = HomeConfiguration()
     /// What the shard's part of the cache's memory may hold in bytes; more is refused.
     package var maxCacheBytes = Int.max
+    /// With Redis as memory: what may wait to be written back.
+    package var maxDirtyCacheBytes = Int.max
     /// How long the system shard's leader lets a cache be after it has renewed its lease.
     package var cacheLease = Interval.milliseconds(2_500)
     /// For the system shard: the table that its leader puts into the log when there is none yet.

@@ -142,6 +142,8 @@ package struct ReplicaEffects: Sendable {
     package var cacheFills: [CacheFill] = []
     /// Keys that the memory has to be told of.
     package var dirtyKeys: [CacheKey] = []
+    /// Walks over the keys of the memory.
+    package var memoryWalks: [MemoryWalk] = []
     /// Members that do not answer the home: for the system shard's leader.
     package var accusations: [CacheMember] = []
     /// From the system shard's leader to all nodes: who may hold lines.
@@ -173,6 +175,7 @@ package struct ReplicaEffects: Sendable {
         cacheNotices.removeAll(keepingCapacity: true)
         cacheFills.removeAll(keepingCapacity: true)
         dirtyKeys.removeAll(keepingCapacity: true)
+        memoryWalks.removeAll(keepingCapacity: true)
         accusations.removeAll(keepingCapacity: true)
         cacheView = nil
         halted = nil

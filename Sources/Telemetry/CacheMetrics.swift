@@ -33,6 +33,8 @@ package struct CacheMetrics: Sendable {
     /// From a write that goes to the home to its answer.
     package let writeTime: Histogram
 
+    package let memory: MemoryMetrics
+
     package static let states = ["I", "S", "E", "M"]
 
     package init(_ registry: MetricsRegistry) {
@@ -82,5 +84,6 @@ package struct CacheMetrics: Sendable {
         )
         fillTime = registry.histogram("syncline_cache_fill_seconds", help: "Time from a miss to its answer.")
         writeTime = registry.histogram("syncline_cache_write_seconds", help: "Time of a write by way of the home.")
+        memory = MemoryMetrics(registry)
     }
 }

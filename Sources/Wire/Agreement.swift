@@ -24,9 +24,15 @@ package struct Agreement: Equatable, Sendable, CustomStringConvertible {
         return quotas.reduce(StableHash.combine(members, UInt64(copies))) { StableHash.combine($0, $1) }
     }
 
+    /// Behind the quotas of a cluster whose cache has Redis as its memory: its replicas keep other things than those of
+    /// a cluster that is the memory itself.
+    package static let redisMemory: UInt64 = 0x7265_6469_735f_6d65
+
     package var description: String {
-        let members = "\(names.joined(separator: ", ")) with \(copies) copies of each shard"
-        return quotas.isEmpty ? members : members + " and quotas \(quotas)"
+        var text = "\(names.joined(separator: ", ")) with \(copies) copies of each shard"
+        let limits = quotas.filter { $0 != Self.redisMemory }
+        if !limits.isEmpty { text += " and quotas \(limits)" }
+        return quotas.contains(Self.redisMemory) ? text + ", memory redis" : text
     }
 }
 

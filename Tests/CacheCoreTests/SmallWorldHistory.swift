@@ -174,7 +174,8 @@ extension SmallWorld {
             let base = entry.proposal.command == .removeAll ? history.latest : old.version
             if let wrong = history.create(new.version, new.value, after: base) { fail(wrong) }
             if entry.proposal.command == .removeAll { history.clearing = new.version }
-        case .flushed, .join, .remove: fail("a home does not propose \(entry.proposal.command)")
+        case .flushed, .released, .memoryChanged, .memoryCleared, .join, .remove:
+            fail("a home does not propose \(entry.proposal.command)")
         }
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import FoundationEssentials
+import Memory
 import Primitives
 import Testing
 
@@ -239,6 +240,36 @@ struct SettingsTests {
         let error = #expect(throws: SettingsError.self) { try resolution(["--redis-password", "hunter2"], [:]) }
         #expect(error.map { !"\($0)".contains("hunter2") } == true)
         #expect(problems([], ["SYNCLINE_SHARDS_FILE": path]).first?.cause.contains("only secrets") == true)
+    }
+
+    @Test("Redis as memory: what contradicts itself is refused, and no message shows a password")
+    func memory() throws {
+        let redis = ["--memory", "redis"]
+        let wrong: [([String], String)] = [
+            (redis, "redis-url"),
+            (["--redis-url", "redis://h"], "memory"),
+            (redis + ["--redis-url", "http://h"], "redis-url"),
+            (redis + ["--redis-url", "redis://:hunter2@h", "--redis-password", "hunter2"], "redis-password"),
+            (redis + ["--redis-url", "redis://h", "--redis-tls-ca", "ca.pem"], "redis-url"),
+            (redis + ["--redis-url", "rediss://h", "--redis-tls-key", "key.pem"], "redis-tls-cert"),
+            (redis + ["--redis-url", "redis://h", "--cache-dirty-bytes", "2GiB"], "cache-dirty-bytes"),
+            (redis + ["--redis-url", "redis://:hunter2@h:x"], "redis-url"),
+            (redis + ["--redis-url", "redis://h", "--redis-password=hunter2", "--host", "10.0.0.1"], "host"),
+            (redis + ["--redis-url", "redis://:hunter2@h", "--host", "10.0.0.1"], "host"),
+        ]
+        for (flags, subject) in wrong {
+            let found = problems(flags, [:])
+            #expect(found.map(\.subject) == [subject], "\(flags): \(found)")
+            #expect(!"\(found)".contains("hunter2"))
+        }
+        let settings = try Settings.resolve(
+            flags: redis + ["--redis-url", "rediss+cluster://a,b:7000"],
+            environment: ["SYNCLINE_REDIS_PASSWORD": "hunter2"]
+        )
+        #expect(settings.redis.address?.description == "rediss+cluster://:***@a:6379,b:7000")
+        #expect(settings.redis.address?.password == "hunter2")
+        #expect(!SettingsReport.table(settings.resolved).contains("hunter2"))
+        #expect(try ClusterMap(settings).agreement != ClusterMap(Settings()).agreement)
     }
 
     @Test("docs/CONFIGURATION.md is the table")

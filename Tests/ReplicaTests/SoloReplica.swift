@@ -44,6 +44,10 @@ struct SoloReplica {
             all.replies += effects.replies
             all.bodyReads += effects.bodyReads
             all.queueEvents += effects.queueEvents
+            all.cacheNotices += effects.cacheNotices
+            all.cacheFills += effects.cacheFills
+            all.memoryWalks += effects.memoryWalks
+            all.dirtyKeys += effects.dirtyKeys
             if let job = effects.snapshotJob { all.snapshotJob = job }
         }
         return all

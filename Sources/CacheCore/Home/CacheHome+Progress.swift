@@ -87,9 +87,7 @@ extension CacheHome {
             }
             finish(transaction, nil, key, &line, context, &effects)
         case .applied(let response, let isFirst):
-            if let data = transaction.data, let current = context.state.current(key), current.version < data.version,
-                current.version.index == data.version.index
-            {
+            if let data = transaction.data, isUnlogged(data, key, isFirst: isFirst, context) {
                 // The write was a repetition, or its sender has given it up: its entry has done nothing.
                 line.transaction?.isPreparation = true
                 line.transaction?.log = .proposed
@@ -98,6 +96,12 @@ extension CacheHome {
             finish(transaction, (response, isFirst), key, &line, context, &effects)
         }
         goOn(key, &line, context, &effects)
+    }
+
+    /// Whether what an owner had written came to nothing with the entry that should have carried it.
+    private func isUnlogged(_ data: LineData, _ key: CacheKey, isFirst: Bool, _ context: HomeContext) -> Bool {
+        guard let current = context.state.current(key) else { return !isFirst }
+        return current.version < data.version && current.version.index == data.version.index
     }
 
     private mutating func finish(

@@ -9,19 +9,41 @@ package struct HomeContext {
     package let stamp: UInt64
     /// What the shard's store may hold in bytes.
     package let maxBytes: Int
+    /// What may wait to be written back.
+    package let maxDirtyBytes: Int
 
-    package init(state: CacheState, now: Instant, stamp: UInt64, maxBytes: Int = .max) {
+    package init(
+        state: CacheState,
+        now: Instant,
+        stamp: UInt64,
+        maxBytes: Int = .max,
+        maxDirtyBytes: Int = .max
+    ) {
         self.state = state
         self.now = now
         self.stamp = stamp
         self.maxBytes = maxBytes
+        self.maxDirtyBytes = maxDirtyBytes
     }
 
     func refusal(_ operation: CacheOperation, _ key: CacheKey) -> CacheRefusal? {
         if let refusal = operation.validate(key: key) { return refusal }
         let bytes = operation.storedBytes
-        guard bytes > 0, state.store.bytes + bytes > maxBytes else { return nil }
-        return state.store.isWrittenBack ? .tooDirty : .outOfMemory
+        guard bytes > 0 else { return nil }
+        if state.store.isWrittenBack { return state.store.dirtyBytes + bytes > maxDirtyBytes ? .tooDirty : nil }
+        return state.store.bytes + bytes > maxBytes ? .outOfMemory : nil
+    }
+
+    /// What a transaction remembers of the value that it began with: the state may let go of it meanwhile.
+    func memo(_ key: CacheKey, _ current: CacheCurrent) -> CacheCurrent? {
+        state.store.isWrittenBack || !state.holds(key) ? current : nil
+    }
+
+    /// What goes into the log with an operation that needs to know what stands under the key: what the state may have
+    /// let go of by the time that it is carried out, since the memory has it.
+    func base(_ key: CacheKey, _ current: CacheCurrent) -> CacheCurrent? {
+        guard let entry = state.store.entry(key, hash: key.hash) else { return current }
+        return state.store.isWrittenBack && !entry.isDirty ? current : nil
     }
 }
 
@@ -250,7 +272,7 @@ extension CacheHome {
         var transaction = newTransaction(work, context.now)
         transaction.targets = [owner]
         transaction.notice = .recall(key, gid: transaction.gid, toShared: true, current.version)
-        transaction.fill = context.state.holds(key) ? nil : current
+        transaction.fill = context.memo(key, current)
         history.noteShared(key.hash)
         statistics.recalls += 1
         return transaction
@@ -299,7 +321,6 @@ extension CacheHome {
         if let refusal = context.refusal(write.operation, key) {
             return answerUnchanged(.refused(refusal), write, work, key, &line, current, context, &effects)
         }
-        let fill = context.state.holds(key) ? nil : current
         let owner = otherOwner(of: line, than: work.from)
         if line.isSilent, let owner {
             // Its data may be newer than the log's, and the operation may need it.
@@ -307,7 +328,7 @@ extension CacheHome {
             transaction.targets = [owner]
             transaction.notice = .recall(key, gid: transaction.gid, toShared: false, current.version)
             transaction.log = .held
-            transaction.fill = fill
+            transaction.fill = context.memo(key, current)
             statistics.recalls += 1
             return ask(transaction, key, &line, &effects)
         }
@@ -323,7 +344,8 @@ extension CacheHome {
                 return answerUnchanged(change.answer, write, work, key, &line, current, context, &effects)
             }
         }
-        let data = write.data ?? (write.operation.needsCurrent ? fill : nil).map { LineData($0, context.stamp) }
+        let base = write.operation.needsCurrent ? context.base(key, current) : nil
+        let data = write.data ?? base.map { LineData($0, context.stamp) }
         let command = CacheCommand.write(key, write.operation, data: data, token: write.token)
         change(command, work, key, &line, current, context, &effects)
     }

@@ -160,6 +160,10 @@ package struct CacheHome: Sendable {
         clearing = .no
     }
 
+    /// The memory has lost data: what was granted of it may be what another fill does not find any more. A new reign
+    /// makes everybody drop it.
+    package mutating func memoryWasLost() { rest() }
+
     package var isClearing: Bool { clearing != .no }
 
     /// FLUSHALL: a new reign, in which nobody has kept anything, begins once everything is removed.

@@ -11,13 +11,20 @@ package enum CacheCommand: Sendable, Equatable {
     case expire([CacheKeyVersion])
     /// FLUSHALL.
     case removeAll
-    /// The memory has these versions: they need not be kept for it.
+    /// The memory has these versions.
     case flushed([CacheKeyVersion])
+    /// What the memory has and the state need not keep any longer.
+    case released([CacheKeyVersion])
+    /// The memory is not what it was: it was met for the first time, has lost data, or another process answers. All
+    /// that is still held has to reach it again.
+    case memoryChanged(MemoryMark)
+    /// What stood in the memory before the removal of everything (FLUSHALL) with this version is gone from it.
+    case memoryCleared(CacheVersion)
     /// To the system shard: who may hold lines.
     case join(CacheMember)
     case remove(CacheMember)
 
-    /// Entries of one `expire` or `flushed`.
+    /// Entries of one `expire`, `flushed` or `released`.
     package static let maxBatch = 1_024
 }
 
@@ -65,6 +72,15 @@ extension CacheCommand {
         case .remove(let member):
             writer.u8(7)
             member.encode(into: &writer)
+        case .released(let entries):
+            writer.u8(8)
+            writer.keyVersions(entries)
+        case .memoryChanged(let mark):
+            writer.u8(9)
+            mark.encode(into: &writer)
+        case .memoryCleared(let version):
+            writer.u8(10)
+            version.encode(into: &writer)
         }
     }
 
@@ -83,6 +99,9 @@ extension CacheCommand {
         case 5: self = .flushed(try reader.keyVersions())
         case 6: self = .join(try CacheMember(decoding: &reader))
         case 7: self = .remove(try CacheMember(decoding: &reader))
+        case 8: self = .released(try reader.keyVersions())
+        case 9: self = .memoryChanged(try MemoryMark(decoding: &reader))
+        case 10: self = .memoryCleared(try CacheVersion(decoding: &reader))
         case let tag: throw .unknownTag(what: "cache command", value: UInt64(tag))
         }
     }
@@ -92,7 +111,7 @@ extension CacheCommand {
         switch self {
         case .write(_, let operation, _, _):
             if case .remove = operation { false } else { true }
-        case .persist, .expire, .removeAll, .flushed, .join, .remove: false
+        case .persist, .expire, .removeAll, .flushed, .released, .memoryChanged, .memoryCleared, .join, .remove: false
         }
     }
 }

@@ -11,12 +11,25 @@ package struct CacheState: Sendable {
     /// Guarded keys that are remembered; above it the one with the lowest token is forgotten.
     package static let maxFences = 65_536
 
+    /// The memory as it was last met.
+    package private(set) var memory = MemoryMark()
+    /// How often it was found changed.
+    package private(set) var memoryChanges: UInt64 = 0
+    /// The version of the latest removal of everything: what the memory has of before counts as absent.
+    package private(set) var clearedThrough: UInt64 = 0
+    /// The memory may still have values of before that.
+    package private(set) var isMemoryToClear = false
+
     package init(isWrittenBack: Bool) { store = CacheStore(isWrittenBack: isWrittenBack) }
 
     package var digest: UInt64 {
         var hash = StableHash.combine(store.digest, view.version)
         for member in view.members {
             hash = StableHash.combine(StableHash.combine(hash, member.node.rawValue), member.incarnation)
+        }
+        if store.isWrittenBack {
+            hash = StableHash.combine(hash, StableHash.combine(clearedThrough, isMemoryToClear ? 1 : 0))
+            hash = StableHash.combine(hash, StableHash.combine(memoryChanges, memory.hash))
         }
         return StableHash.combine(hash, UInt64(fences.count))
     }
@@ -30,6 +43,19 @@ package struct CacheState: Sendable {
 
     /// Whether the state itself has an entry of the key.
     package func holds(_ key: CacheKey) -> Bool { store.get(key, hash: key.hash) != nil }
+
+    /// What the memory has under a key that the state does not hold.
+    /// - Parameter found: nil: nothing.
+    package func current(found: LineData?, stamp: UInt64) -> CacheCurrent {
+        guard let found, let value = found.value, found.remaining != 0,
+            clearedThrough == 0 || found.version.index > clearedThrough
+        else { return store.absent }
+        return CacheCurrent(
+            value: value,
+            version: found.version,
+            expiresAt: found.remaining.map { stamp &+ $0 } ?? 0
+        )
+    }
 
     /// Stands for a value that nobody needs to know.
     package var unknown: CacheCurrent { store.absent }
@@ -63,13 +89,20 @@ package struct CacheState: Sendable {
             }
         case .removeAll:
             store.removeAll(at: version)
-        case .flushed(let entries):
-            for entry in entries {
-                let hash = entry.key.hash
-                if store.markFlushed(entry.key, hash: hash, version: entry.version) {
-                    store.release(entry.key, hash: hash, version: entry.version)
-                }
+            if store.isWrittenBack {
+                clearedThrough = index.rawValue
+                isMemoryToClear = true
             }
+        case .flushed(let entries):
+            for entry in entries { store.markFlushed(entry.key, hash: entry.key.hash, version: entry.version) }
+        case .released(let entries):
+            for entry in entries { store.release(entry.key, hash: entry.key.hash, version: entry.version) }
+        case .memoryChanged(let mark):
+            memory = mark
+            memoryChanges += 1
+            store.markAllDirty()
+        case .memoryCleared(let cleared):
+            if cleared.index == clearedThrough { isMemoryToClear = false }
         case .join(let member):
             if view.join(member) { effects.view = view }
         case .remove(let member):
@@ -87,8 +120,11 @@ package struct CacheState: Sendable {
         _ stamp: UInt64,
         _ effects: inout CacheEffects
     ) -> CacheResponse {
-        var current = current(key) ?? store.absent
-        let newer = data.flatMap { $0.version > current.version ? $0 : nil }
+        let held = current(key)
+        var current = held ?? store.absent
+        // Of a key that is not held, the home's word is what the memory has: the version of an absent key says nothing
+        // about this one.
+        let newer = data.flatMap { held == nil || $0.version > current.version ? $0 : nil }
         if let data = newer {
             current = CacheCurrent(
                 value: data.value,
@@ -170,6 +206,11 @@ extension CacheState {
             writer.blob(key.bytes)
             writer.varint(token)
         }
+        guard store.isWrittenBack else { return }
+        memory.encode(into: &writer)
+        writer.varint(memoryChanges)
+        writer.varint(clearedThrough)
+        writer.bool(isMemoryToClear)
     }
 
     package init(decoding reader: inout ByteReader) throws(DecodingError) {
@@ -180,5 +221,10 @@ extension CacheState {
             if let last = fences.last, last.key >= key { throw .invalidValue(what: "order of fences") }
             fences[key] = try reader.varint()
         }
+        guard store.isWrittenBack else { return }
+        memory = try MemoryMark(decoding: &reader)
+        memoryChanges = try reader.varint()
+        clearedThrough = try reader.varint()
+        isMemoryToClear = try reader.bool()
     }
 }

@@ -148,6 +148,8 @@ package struct CacheStore: Sendable {
         guard isWrittenBack, isFound else { return false }
         let entry = buckets[bucket].entries[position]
         guard entry.version == version, !entry.isDirty else { return false }
+        // The memory expires it by itself, and then the key is absent with a version that must not be an older one.
+        if entry.expiresAt != 0 { raiseFloor(to: version) }
         drop(bucket, position)
         return true
     }

@@ -38,5 +38,24 @@ package struct CacheStatistics: Sendable, Equatable {
     /// Milliseconds; zero: none.
     package var leaseRemaining: UInt64 = 0
 
+    /// With Redis as memory: of the shards that this node leads.
+    package struct Memory: Sendable, Equatable {
+        package var writes: UInt64 = 0
+        package var writeFailures: UInt64 = 0
+        package var fetches: UInt64 = 0
+        package var fetchFailures: UInt64 = 0
+        /// Keys whose latest value or removal Redis has not confirmed, the bytes of them, and the milliseconds that the
+        /// oldest has waited here.
+        package var dirtyKeys: UInt64 = 0
+        package var dirtyBytes: UInt64 = 0
+        package var dirtyAge: UInt64 = 0
+        /// Keys that Redis has refused several times in succession.
+        package var quarantinedKeys: UInt64 = 0
+
+        package init() {}
+    }
+
+    package var memory = Memory()
+
     package init() {}
 }

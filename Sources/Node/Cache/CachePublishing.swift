@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CacheCore
+import Memory
 import Primitives
 import Replica
 import Synchronization
@@ -8,6 +9,7 @@ import Telemetry
 /// Brings the cache's figures to the metrics, a few times a second.
 struct CachePublishing {
     private var last = CacheStatistics()
+    private var lastLosses: UInt64 = 0
 
     /// Of one loop, for whoever sums them up.
     static func note(_ loop: ShardLoop) {
@@ -15,6 +17,7 @@ struct CachePublishing {
         let counts = cache.counts
         var homes = HomeStatistics()
         for case .some(let hosted) in loop.hosted { homes.add(hosted.replica.home.statistics) }
+        loop.memory?.note(NodeClock.now())
         loop.context.cacheCounts.withLock { $0[loop.index] = counts }
         loop.context.homeStatistics.withLock { $0[loop.index] = homes }
     }
@@ -53,7 +56,26 @@ struct CachePublishing {
         metrics.dirtyLines.set(Int(clamping: now.dirtyLines))
         metrics.dirtyBytes.set(Int(clamping: now.dirtyBytes))
         metrics.dirtyAge.set(Int(clamping: now.dirtyAge / 1_000))
+        if let memory = loop.memory { publish(now.memory, memory.memory.state, metrics.memory) }
         last = now
+    }
+
+    private mutating func publish(_ now: CacheStatistics.Memory, _ state: MemoryState, _ metrics: MemoryMetrics) {
+        func add(_ counter: Counter, _ path: KeyPath<CacheStatistics.Memory, UInt64>) {
+            let (before, after) = (last.memory[keyPath: path], now[keyPath: path])
+            counter.increment(by: Int(clamping: after &- min(before, after)))
+        }
+        add(metrics.writes, \.writes)
+        add(metrics.writeFailures, \.writeFailures)
+        add(metrics.fetches, \.fetches)
+        add(metrics.fetchFailures, \.fetchFailures)
+        metrics.losses.increment(by: Int(clamping: state.counts.losses &- lastLosses))
+        lastLosses = state.counts.losses
+        metrics.connected.set(state.isConnected ? 1 : 0)
+        metrics.dirtyKeys.set(Int(clamping: now.dirtyKeys))
+        metrics.dirtyBytes.set(Int(clamping: now.dirtyBytes))
+        metrics.dirtyAge.set(Int(clamping: now.dirtyAge / 1_000))
+        metrics.quarantined.set(Int(clamping: now.quarantinedKeys))
     }
 }
 

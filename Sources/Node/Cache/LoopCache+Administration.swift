@@ -99,6 +99,9 @@ extension LoopCache {
             sum.expirations += home.expirations
             sum.staleMessages += home.staleMessages
         }
+        var memory = MemoryFigures()
+        for figures in loop.context.memoryFigures.withLock({ $0 }) { memory.add(figures) }
+        sum.memory = CacheStatistics.Memory(memory)
         return sum
     }
 
@@ -129,15 +132,7 @@ extension LoopCache {
     }
 
     func flush(within limit: Interval, completion: @escaping (Result<Int, CacheFailure>) -> Void) {
-        var count = 0
-        for stripe in cache.stripes {
-            count += stripe.requestor.withLock { $0.unloggedCount }
-            let owner = owner(stripe.shard)
-            let body: @Sendable (ShardLoop) -> Void = { loop in
-                loop.cache?.step(stripe) { $0.flush(now: NodeClock.now(), olderThan: .zero, into: &$1) }
-            }
-            if owner === loop { body(loop) } else { owner.post(.perform(body)) }
-        }
+        let count = cache.stripes.reduce(0) { sum, stripe in sum + stripe.requestor.withLock { $0.unloggedCount } }
         waitForFlush(count, NodeClock.now() + limit, completion)
     }
 
@@ -146,12 +141,24 @@ extension LoopCache {
         _ deadline: Instant,
         _ completion: @escaping (Result<Int, CacheFailure>) -> Void
     ) {
-        let left = cache.stripes.reduce(0) { sum, stripe in sum + stripe.requestor.withLock { $0.unloggedCount } }
+        let left = cache.stripes.reduce(0) { sum, stripe in sum + flushStripe(stripe) }
         if left == 0 { return completion(.success(count)) }
         guard NodeClock.now() < deadline else {
             return completion(.failure(.unavailable(reason: "\(left) lines could not be written back in time")))
         }
         loop.loop.assumeIsolated().scheduleTask(in: .milliseconds(5)) { self.waitForFlush(count, deadline, completion) }
+    }
+
+    /// How many of its lines the log does not have; as many of them as may be are sent.
+    private func flushStripe(_ stripe: CacheStripe) -> Int {
+        let left = stripe.requestor.withLock { $0.unloggedCount }
+        guard left > 0 else { return 0 }
+        let owner = owner(stripe.shard)
+        let body: @Sendable (ShardLoop) -> Void = { loop in
+            loop.cache?.step(stripe) { $0.flush(now: NodeClock.now(), olderThan: .zero, into: &$1) }
+        }
+        if owner === loop { body(loop) } else { owner.post(.perform(body)) }
+        return left
     }
 
     func evict(_ key: CacheKey, completion: @escaping (Result<Bool, CacheFailure>) -> Void) {
@@ -222,9 +229,9 @@ extension LoopCache {
 
     /// Shard by shard: the cursor's high bits say which.
     func scan(cursor: UInt64, count: Int, completion: @escaping (Result<CachePage, CacheFailure>) -> Void) {
-        let shard = cursor >> UInt64(CacheStore.cursorBits)
+        let shard = cursor >> UInt64(CacheInquiry.cursorBits)
         guard shard < UInt64(cache.stripes.count) else { return completion(.success(CachePage(keys: [], next: 0))) }
-        let place = cursor & ((1 << UInt64(CacheStore.cursorBits)) - 1)
+        let place = cursor & ((1 << UInt64(CacheInquiry.cursorBits)) - 1)
         let wanted = UInt32(clamping: min(count, Int(CacheInquiry.maxScanCount)))
         let id = ShardID(UInt16(shard))
         loop.submit(.cache(.scan(cursor: place, count: wanted)), to: id, timeout: nil) { response in
@@ -234,9 +241,23 @@ extension LoopCache {
             let last = shard + 1 == UInt64(self.cache.stripes.count)
             let after =
                 next != 0
-                ? shard << UInt64(CacheStore.cursorBits) | next
-                : (last ? 0 : (shard + 1) << UInt64(CacheStore.cursorBits))
+                ? shard << UInt64(CacheInquiry.cursorBits) | next
+                : (last ? 0 : (shard + 1) << UInt64(CacheInquiry.cursorBits))
             completion(.success(CachePage(keys: keys, next: after)))
         }
+    }
+}
+
+extension CacheStatistics.Memory {
+    init(_ figures: MemoryFigures) {
+        self.init()
+        writes = figures.writes
+        writeFailures = figures.writeFailures
+        fetches = figures.fetches
+        fetchFailures = figures.fetchFailures
+        dirtyKeys = figures.dirtyEntries
+        dirtyBytes = figures.dirtyBytes
+        dirtyAge = figures.dirtyAge
+        quarantinedKeys = figures.quarantined
     }
 }

@@ -121,13 +121,37 @@ extension LoopCache: CachePort {
         let durability = cache.durability(options.durability, of: key.bytes)
         counts.writes += 1
         let begun = NodeClock.now()
+        let deadline = begun + (options.timeout ?? loop.router.configuration.requestTimeout)
+        // With the cluster as memory, what is committed is in the memory.
+        let mustBeStored = durability == .through && loop.memory != nil
         call(key, shard, .write(operation, durability, token: token), options.timeout) { result in
             self.loop.context.metrics.cache.writeTime.observe(NodeClock.now().since(begun).nanoseconds)
             switch result {
-            case .written(let answer, let version): completion(.answered(answer, version: version))
+            case .written(let answer, let version):
+                guard mustBeStored, answer.mayHaveChanged else {
+                    return completion(.answered(answer, version: version))
+                }
+                self.awaitStore(key, shard, answer, version, deadline, completion)
             case .failed(let failure): completion(.failed(CacheFailure(failure)))
             case .read: invariantFailure("a write was answered as a read")
             }
+        }
+    }
+
+    /// Mode `through`: the write is committed, and is answered when Redis has it too.
+    private func awaitStore(
+        _ key: CacheKey,
+        _ shard: ShardID,
+        _ answer: CacheAnswer,
+        _ version: CacheVersion,
+        _ deadline: Instant,
+        _ completion: @escaping (CacheWriteResult) -> Void
+    ) {
+        let left = max(deadline.since(NodeClock.now()), .milliseconds(1))
+        loop.submit(.cache(.stored(key, version)), to: shard, timeout: left) { response in
+            if case .cache(.done) = response { return completion(.answered(answer, version: version)) }
+            let reason = "the write is committed in the cluster, and Redis has not confirmed it in time"
+            completion(.failed(.unknown(reason: reason)))
         }
     }
 
@@ -183,6 +207,17 @@ extension LoopCache: CachePort {
         let before = tracking.trackerCount
         change(&tracking)
         cache.trackers.wrappingAdd(tracking.trackerCount - before, ordering: .relaxed)
+    }
+}
+
+extension CacheAnswer {
+    /// False: certainly nothing was changed.
+    fileprivate var mayHaveChanged: Bool {
+        switch self {
+        case .notDone, .refused: false
+        case .value(_, let wasApplied): wasApplied
+        case .done, .count, .number: true
+        }
     }
 }
 

@@ -29,7 +29,7 @@ package struct DurabilityRules: Sendable, Equatable {
         for part in text.split(separator: ",") {
             let sides = part.split(separator: "=", omittingEmptySubsequences: false)
             guard sides.count == 2, !sides[0].isEmpty, let mode = CacheDurability(word: String(sides[1])),
-                mode == .replicated || mode == .volatile
+                mode != .local
             else { return nil }
             found.append((Array(sides[0].utf8), mode))
         }

@@ -64,7 +64,7 @@ package struct ClusterMap: Sendable {
             replicas: settings.replicas,
             virtualNodes: settings.virtualNodes,
             quotas: [settings.maxSessions, settings.maxLocks, settings.maxWaiters, settings.maxMessageBytes]
-                .map(UInt64.init)
+                .map(UInt64.init) + (settings.redis.isMemory ? [Agreement.redisMemory] : [])
         )
     }
 

@@ -30,6 +30,7 @@ package final class NodeContext: @unchecked Sendable {
     /// Counts of the loops' caches and homes, for whoever asks on another loop.
     let cacheCounts = Mutex<[LoopCacheCounts]>([])
     let homeStatistics = Mutex<[HomeStatistics]>([])
+    let memoryFigures = Mutex<[MemoryFigures]>([])
     private let pool: NIOThreadPool
     /// Another thread, so that whoever reads an old message does not wait for a snapshot to be written.
     private let readers: NIOThreadPool

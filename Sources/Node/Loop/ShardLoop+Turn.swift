@@ -48,7 +48,9 @@ extension ShardLoop {
         var batch = LogBatch(number: 0, marks: [], messages: [], snapshots: [])
         for hosted in work {
             hosted.isDirty = false
-            hosted.replica.flush(now: now, into: &hosted.effects)
+            hosted.replica.flush(now: now, into: &hosted.gathered)
+            // Carrying out may step the same shard: what comes of that is for the next round.
+            swap(&hosted.gathered, &hosted.effects)
             gather(hosted, &operations, &batch)
             carryOut(hosted, now)
             hosted.effects.removeAll()
@@ -96,6 +98,7 @@ extension ShardLoop {
             }
         }
         carryCache(hosted, shard)
+        memory?.carry(hosted, now)
         if let change = hosted.effects.roleChange { roleChanged(change, shard) }
         if let job = hosted.effects.snapshotJob { takeSnapshot(job, shard) }
         for read in hosted.effects.snapshotReads { readSnapshot(read, shard) }

@@ -47,6 +47,8 @@ package final class ShardLoop: @unchecked Sendable {
     var bodyCache = BodyCache()
     /// Nil: the node does not serve the cache.
     var cache: LoopCache?
+    /// Nil: the memory of the cache is the cluster itself.
+    var memory: LoopMemory?
 
     init(loop: any EventLoop, index: Int, context: NodeContext, router: Router) {
         self.loop = loop
@@ -85,7 +87,7 @@ package final class ShardLoop: @unchecked Sendable {
     /// Feeds one input to a shard of this loop and makes sure that a turn will carry out what follows.
     func step(_ shard: ShardID, _ input: ReplicaInput) {
         guard Int(shard.rawValue) < hosted.count, let replica = hosted[Int(shard.rawValue)] else { return }
-        replica.replica.step(input, now: NodeClock.now(), into: &replica.effects)
+        replica.replica.step(input, now: NodeClock.now(), into: &replica.gathered)
         markDirty(replica)
     }
 
@@ -106,12 +108,13 @@ package final class ShardLoop: @unchecked Sendable {
 
     private func tick() {
         for case .some(let replica) in hosted {
-            replica.replica.step(.tick, now: NodeClock.now(), into: &replica.effects)
+            replica.replica.step(.tick, now: NodeClock.now(), into: &replica.gathered)
             markDirty(replica)
         }
         router.tick(now: NodeClock.now(), into: &routerEffects)
         watches.tick(self)
         cache?.tick(NodeClock.now())
+        memory?.tick(NodeClock.now())
         if index == 0 { context.releaseIdleReaders(now: NodeClock.now()) }
         watchDisk()
         gauges.publish(self)
@@ -171,6 +174,9 @@ final class HostedReplica {
     /// Kept here too, because reading it through `replica` copies the whole value.
     let shard: ShardID
     var replica: Replica
+    /// Of the steps since the last turn.
+    var gathered = ReplicaEffects()
+    /// Of the turn that is being carried out.
     var effects = ReplicaEffects()
     var isDirty = false
     /// Messages that have left the log.

@@ -3,6 +3,7 @@ import CacheCore
 import Gateway
 import LockCore
 import Logging
+import Memory
 import NIOCore
 import NIOPosix
 import PlacementCore
@@ -29,6 +30,7 @@ struct Node: Sendable {
     let httpGroup: MultiThreadedEventLoopGroup
     /// The transport refers to it weakly.
     let relay: PeerRelay
+    let memory: RedisMemory?
     let logger: Logger
 
     static func build(
@@ -57,6 +59,7 @@ struct Node: Sendable {
         context.adopt(loops)
         try await attachCache(settings, identity, context)
         try await hostShards(settings, store, context)
+        let memory = try await attachMemory(settings, identity, context)
         let addresses = MemberAddresses()
         let relay = try await connect(settings, store.directory, context, addresses)
         let administrator = NodeAdministrator(
@@ -78,6 +81,7 @@ struct Node: Sendable {
             http: makeHTTP(settings, context, administrator, metrics, logger),
             httpGroup: MultiThreadedEventLoopGroup(numberOfThreads: 1),
             relay: relay,
+            memory: memory,
             logger: logger
         )
     }
@@ -132,6 +136,33 @@ struct Node: Sendable {
         }
     }
 
+    /// Nil: the memory is the cluster.
+    private static func attachMemory(
+        _ settings: Settings,
+        _ identity: NodeIdentity,
+        _ context: NodeContext
+    ) async throws -> RedisMemory? {
+        guard let address = settings.redis.address else { return nil }
+        let cluster = identity.clusterID.prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        let memory = try RedisMemory(
+            address,
+            cluster: cluster,
+            configuration: settings.redis.configuration,
+            eventLoop: context.loops[0].loop,
+            logger: context.log
+        ) { [unowned context] loss in
+            for loop in context.loops { loop.post(.perform { $0.memory?.lost(loss) }) }
+        }
+        context.memoryFigures.withLock { $0 = Array(repeating: MemoryFigures(), count: context.loops.count) }
+        let storeLimit = settings.cacheStoreBytes / max(1, context.map.placement.count)
+        for loop in context.loops {
+            try await loop.loop.submit {
+                loop.memory = LoopMemory(loop: loop, memory: memory, storeLimit: storeLimit)
+            }.get()
+        }
+        return memory
+    }
+
     private static let cacheLease = Interval.milliseconds(2_500)
     /// In permille; clocks that are disciplined by NTP stay below one.
     private static let clockDrift: UInt64 = 100
@@ -157,10 +188,15 @@ struct Node: Sendable {
             var configuration = ReplicaConfiguration(
                 shard: shard,
                 raft: raft,
-                limits: ShardLimits(locks: limits, queues: queues)
+                limits: ShardLimits(
+                    locks: limits,
+                    queues: queues,
+                    isCacheWrittenBack: settings.redis.isMemory
+                )
             )
             configuration.cacheLease = Self.cacheLease
             configuration.maxCacheBytes = settings.cacheStoreBytes / max(1, context.map.placement.count)
+            configuration.maxDirtyCacheBytes = settings.cacheDirtyBytes / max(1, context.map.placement.count)
             configuration.snapshotLogBytes = settings.snapshotLogBytes
             if let arena = store.arena { configuration.index = IndexLayout(makeBlock: { arena.block($0) }) }
             if shard == .system { configuration.proposedPlacement = context.map.table }
@@ -267,9 +303,11 @@ struct Node: Sendable {
         return HTTPGateway(
             configuration: configuration,
             identity: ServerIdentity(nodeName: settings.nodeID, version: SynclineVersion.current),
-            requests: AsyncRequests(loops: context.loops.map(\.loop), timeout: settings.requestTimeout) {
-                context.port(on: $0)
-            },
+            requests: AsyncRequests(
+                loops: context.loops.map(\.loop),
+                timeout: settings.requestTimeout,
+                cache: { context.port(on: $0).cache }
+            ) { context.port(on: $0) },
             administration: administrator,
             observer: GatewayMetricsObserver(metrics: metrics.gateway),
             logger: logger
@@ -312,6 +350,7 @@ struct Node: Sendable {
 
     func close() async {
         for loop in context.loops { try? await loop.loop.submit { loop.stop() }.get() }
+        try? await memory?.stop().get()
         let context = context
         let transport = context.loops[0].loop.flatSubmit { context.transport.shutdown() }
         try? await transport.get()

@@ -59,6 +59,8 @@ package struct Settings: Sendable {
     var cacheNamespaces = ""
     package var cacheFlush = Interval.milliseconds(1_000)
     package var cacheStoreBytes = 1 << 30
+    package var cacheDirtyBytes = 256 << 20
+    package var redis = RedisSettings()
 
     /// Each setting with its text and where it came from, in the table's order; empty unless made by `resolve`.
     package internal(set) var resolved: [ResolvedSetting] = []
@@ -123,6 +125,8 @@ extension Settings {
         cacheFlush = values.interval("cache-flush-ms") ?? cacheFlush
         cacheStoreBytes = values.integer("cache-store-bytes") ?? cacheStoreBytes
         cacheRules.standard = values.text("cache-durability").flatMap(CacheDurability.init(word:)) ?? .replicated
+        cacheDirtyBytes = values.integer("cache-dirty-bytes") ?? cacheDirtyBytes
+        redis = RedisSettings(values)
         cacheNamespaces = values.text("cache-namespaces") ?? ""
         cacheRules.namespaces = DurabilityRules.namespaces(cacheNamespaces) ?? []
         resolved = values.resolved

@@ -5,6 +5,7 @@ extension Settings {
     /// Values that are well written each but wrong together.
     func contradictions(flags: [String]) -> [SettingProblem] {
         timingProblems() + portProblems() + peerProblems() + exposureProblems(flags: flags) + cacheProblems()
+            + memoryProblems()
     }
 
     private func cacheProblems() -> [SettingProblem] {
@@ -12,8 +13,21 @@ extension Settings {
         return [
             SettingProblem(
                 subject: "cache-namespaces",
-                cause: "`\(cacheNamespaces)` is not a list of prefixes with `replicated` or `volatile` behind them",
+                cause:
+                    "`\(cacheNamespaces)` is not a list of prefixes, each with `replicated`, `through` or `volatile`",
                 remedy: "write it as `session:=volatile,price:=replicated`"
+            )
+        ]
+    }
+
+    private func memoryProblems() -> [SettingProblem] {
+        guard redis.isMemory, cacheDirtyBytes > cacheStoreBytes else { return redis.problems }
+        return redis.problems + [
+            SettingProblem(
+                subject: "cache-dirty-bytes",
+                cause: "\(SettingKind.bytesText(cacheDirtyBytes)) may wait to be written back, and cache-store-bytes "
+                    + "lets only \(SettingKind.bytesText(cacheStoreBytes)) be held",
+                remedy: "use --cache-dirty-bytes \(SettingKind.bytesText(cacheStoreBytes)) or less"
             )
         ]
     }
@@ -109,7 +123,7 @@ extension Settings {
 
     private func exposureProblems(flags: [String]) -> [SettingProblem] {
         guard !insecure, !Loopback.contains(host) else { return [] }
-        let command = (["syncline", "node"] + flags + ["--insecure"]).joined(separator: " ")
+        let command = (["syncline", "node"] + Self.hidingSecrets(flags) + ["--insecure"]).joined(separator: " ")
         return [
             SettingProblem(
                 subject: "host",
@@ -119,6 +133,17 @@ extension Settings {
                     + "otherwise use --host 127.0.0.1"
             )
         ]
+    }
+}
+
+extension Settings {
+    /// The command line as it may be shown to anyone.
+    fileprivate static func hidingSecrets(_ flags: [String]) -> [String] {
+        let secrets = SettingDefinition.all.filter(\.isSecret).map(\.flag)
+        return flags.indices.map { index in
+            if index > 0, secrets.contains(flags[index - 1]) { return "…" }
+            return secrets.first { flags[index].hasPrefix($0 + "=") }.map { $0 + "=…" } ?? flags[index]
+        }
     }
 }
 

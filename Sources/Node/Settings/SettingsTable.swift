@@ -2,7 +2,8 @@
 
 extension SettingDefinition {
     /// Every setting of a node. Flags, variables, file keys, help, documentation and checks all come from here.
-    package static let all: [SettingDefinition] = identity + network + raft + storage + limits + cache + logging
+    package static let all: [SettingDefinition] =
+        identity + network + raft + storage + limits + cache + memory + logging
 
     private static let identity: [SettingDefinition] = [
         .init("node-id", .nodeName, default: "node-0", "This node's name: unique in the cluster and never changed."),
@@ -158,7 +159,7 @@ extension SettingDefinition {
         ),
         .init(
             "cache-durability",
-            .choice(["replicated", "volatile"]),
+            .choice(["replicated", "through", "volatile"]),
             default: "replicated",
             "When a write is acknowledged if its key's namespace and the writer say nothing else."
         ),
@@ -178,7 +179,65 @@ extension SettingDefinition {
             "cache-store-bytes",
             .bytes((1 << 20)...(1 << 40)),
             default: "1GiB",
-            "What the shards that this node leads may hold as memory of the cache, together; more is refused."
+            "What the shards that this node leads may hold as memory of the cache, together; more is refused. With "
+                + "`memory` redis: what they keep beside Redis."
+        ),
+    ]
+
+    private static let memory: [SettingDefinition] = [
+        .init(
+            "memory",
+            .choice(["cluster", "redis"]),
+            default: "cluster",
+            "Where the cache's values are kept: in the cluster's own replicated store, or in a Redis that the cluster "
+                + "writes back to; chosen when the cluster is first started."
+        ),
+        .init(
+            "redis-url",
+            .text(maximumBytes: 4096),
+            default: nil,
+            secret: true,
+            "Redis as `redis://[user:password@]host[:port]`, with TLS `rediss://`; a Redis Cluster as "
+                + "`redis+cluster://host[:port],…` or `rediss+cluster://`."
+        ),
+        .init(
+            "redis-password",
+            .text(maximumBytes: 4096),
+            default: nil,
+            secret: true,
+            "Password for Redis, when `redis-url` has none."
+        ),
+        .init(
+            "redis-timeout-ms",
+            .integer(10...60_000),
+            default: "1000",
+            "How long Redis may take to answer a command, or to accept a connection."
+        ),
+        .init(
+            "redis-tls-ca",
+            .text(maximumBytes: 4096),
+            default: nil,
+            "PEM file of the authority that signed Redis' certificate; by default those that the system trusts."
+        ),
+        .init(
+            "redis-tls-cert",
+            .text(maximumBytes: 4096),
+            default: nil,
+            "PEM file of this node's certificate for Redis."
+        ),
+        .init("redis-tls-key", .text(maximumBytes: 4096), default: nil, "PEM file of the key to `redis-tls-cert`."),
+        .init(
+            "redis-tls-verify",
+            .boolean,
+            default: "true",
+            "Check Redis' certificate; without, anybody may pretend to be Redis."
+        ),
+        .init(
+            "cache-dirty-bytes",
+            .bytes((1 << 20)...(1 << 40)),
+            default: "256MiB",
+            "What may wait to be written back to Redis, of all shards together; above its shard's part a write is "
+                + "refused as busy."
         ),
     ]
 
