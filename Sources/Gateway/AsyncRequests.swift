@@ -9,7 +9,8 @@ import Synchronization
 package struct AsyncRequests: Sendable {
     private let loops: [any EventLoop]
     private let port: @Sendable (any EventLoop) -> any RequestPort
-    private let timeout: Interval
+    let cache: @Sendable (any EventLoop) -> (any CachePort)?
+    let timeout: Interval
     private let turn = Turn()
     private let queues = QueueServices()
 
@@ -17,19 +18,22 @@ package struct AsyncRequests: Sendable {
         let value = Atomic<Int>(0)
     }
 
-    /// `port` gives a loop's request port and is called on that loop; `loops` must not be empty.
+    /// `port` and `cache` give a loop's ports and are called on that loop; `loops` must not be empty. Without a cache,
+    /// what is asked of it is refused.
     package init(
         loops: [any EventLoop],
         timeout: Interval = .milliseconds(5_000),
+        cache: @escaping @Sendable (any EventLoop) -> (any CachePort)? = { _ in nil },
         port: @escaping @Sendable (any EventLoop) -> any RequestPort
     ) {
         invariant(!loops.isEmpty, "AsyncRequests needs an event loop")
         self.loops = loops
         self.timeout = timeout
+        self.cache = cache
         self.port = port
     }
 
-    private func nextLoop() -> any EventLoop {
+    func nextLoop() -> any EventLoop {
         let number = turn.value.wrappingAdd(1, ordering: .relaxed).oldValue
         return loops[Int(number.magnitude % UInt(loops.count))]
     }

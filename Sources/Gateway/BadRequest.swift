@@ -11,6 +11,8 @@ package enum Field: Sendable, Equatable, CaseIterable {
     case lanes, lease, maxAttempts, deadLetter, maxLength, maxBytes, overflow, dedup
     case body, bodyBase64, messages, message, key, tenant, delay, at, headers, lock, producer, declare
     case messageCount, consumer, receipt, receipts, state, side, rate, to, cause, credit, after
+    // The cache.
+    case durability, keepTTL, by, match, all
 
     /// The RESP option's name, or the placeholder of a positional argument.
     package var option: String {
@@ -66,6 +68,11 @@ package enum Field: Sendable, Equatable, CaseIterable {
         case .cause: "CAUSE"
         case .credit: "CREDIT"
         case .after: "AFTER"
+        case .durability: "DURABILITY"
+        case .keepTTL: "KEEPTTL"
+        case .by: "n"
+        case .match: "MATCH"
+        case .all: "ALL"
         }
     }
 
@@ -89,6 +96,8 @@ package enum Field: Sendable, Equatable, CaseIterable {
         case .delay: "delay_ms"
         case .at: "at_unix_ms"
         case .headers: "headers"
+        case .keepTTL: "keep_ttl"
+        case .by: "by"
         case .declare: "declare"
         case .receipts: "receipts"
         default: option.lowercased()

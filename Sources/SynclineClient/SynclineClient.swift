@@ -46,6 +46,8 @@ public final class SynclineClient: Sendable {
     let renewals: CommandChannel
     /// Apart from locks, since a node keeps the order of a connection's requests of one kind only.
     let queues: CommandChannel
+    /// For the cache: apart from the rest, since its values may be large.
+    let values: CommandChannel
     /// For what waits at the server.
     let waiting: WaitingConnections
     let identity = PublishIdentity()
@@ -65,6 +67,7 @@ public final class SynclineClient: Sendable {
         self.commands = CommandChannel(selector: selector, attemptTimeout: configuration.attemptTimeout)
         self.renewals = CommandChannel(selector: selector, attemptTimeout: configuration.attemptTimeout)
         self.queues = CommandChannel(selector: selector, attemptTimeout: configuration.attemptTimeout)
+        self.values = CommandChannel(selector: selector, attemptTimeout: configuration.attemptTimeout)
         self.waiting = WaitingConnections(selector: selector, limit: configuration.waitingLimit)
     }
 
@@ -75,6 +78,7 @@ public final class SynclineClient: Sendable {
         await commands.close()
         await renewals.close()
         await queues.close()
+        await values.close()
         waiting.close()
     }
 

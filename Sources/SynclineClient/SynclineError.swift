@@ -43,6 +43,10 @@ public struct SynclineError: Error, Sendable, Equatable, CustomStringConvertible
         public static let paused = Code(rawValue: "PAUSED")
         /// The lock's token is out of date.
         public static let fenced = Code(rawValue: "FENCED")
+        /// The memory below the cache cannot be reached.
+        public static let memoryDown = Code(rawValue: "BACKENDDOWN")
+        /// The cache's memory is full.
+        public static let outOfMemory = Code(rawValue: "OOM")
         /// There is no queue of this name.
         public static let noQueue = Code(rawValue: "NOQUEUE")
         /// The queue exists with other settings.

@@ -6,13 +6,13 @@ import Telemetry
 package struct SynclineTool: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "syncline",
-        abstract: "Locks and work queues from a replicated cluster.",
+        abstract: "Locks, work queues and a coherent cache from a replicated cluster.",
         discussion: ExitStatus.discussion,
         version: SynclineVersion.text,
         subcommands: [
             NodeCommand.self, DemoCommand.self, LockCommand.self, LocksCommand.self, SessionsCommand.self,
-            QueueTool.self, ClusterCommand.self, BenchCommand.self, HealthCommand.self, ConfigCommand.self,
-            VersionCommand.self,
+            QueueTool.self, CacheTool.self, ClusterCommand.self, BenchCommand.self, HealthCommand.self,
+            ConfigCommand.self, VersionCommand.self,
         ]
     )
 

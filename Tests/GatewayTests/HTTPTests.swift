@@ -34,6 +34,7 @@ struct HTTPTests {
         ports: LoopPorts,
         administration: FakeAdministration = FakeAdministration(),
         observer: any GatewayObserver = SilentObserver(),
+        cache: @escaping @Sendable (any EventLoop) -> (any CachePort)? = { _ in nil },
         metrics: @escaping @Sendable () -> String = { "syncline_up 1\n" },
         _ body: @escaping @Sendable (Int) async throws -> Void
     ) async throws {
@@ -42,7 +43,7 @@ struct HTTPTests {
         let gateway = HTTPGateway(
             configuration: configuration,
             identity: ServerIdentity(nodeName: "node-0", version: "0.1.0"),
-            requests: AsyncRequests(loops: [ports.loop], port: ports.provider),
+            requests: AsyncRequests(loops: [ports.loop], cache: cache, port: ports.provider),
             administration: administration,
             observer: observer,
             logger: logger,

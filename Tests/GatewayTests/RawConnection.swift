@@ -10,7 +10,7 @@ final class RawConnection: Sendable {
     }
 
     private struct State: Sendable {
-        var text = ""
+        var bytes: [UInt8] = []
         var isClosed = false
     }
 
@@ -22,8 +22,8 @@ final class RawConnection: Sendable {
         init(_ state: StateBox) { self.state = state }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-            let text = String(buffer: unwrapInboundIn(data))
-            state.value.withLock { $0.text += text }
+            let buffer = unwrapInboundIn(data)
+            state.value.withLock { $0.bytes += buffer.readableBytesView }
         }
 
         func channelInactive(context: ChannelHandlerContext) { state.value.withLock { $0.isClosed = true } }
@@ -53,7 +53,9 @@ final class RawConnection: Sendable {
 
     func send(_ text: String) async throws { try await channel.writeAndFlush(ByteBuffer(string: text)) }
 
-    var text: String { state.value.withLock { $0.text } }
+    var bytes: [UInt8] { state.value.withLock { $0.bytes } }
+
+    var text: String { String(decoding: bytes, as: UTF8.self) }
 
     var isClosed: Bool { state.value.withLock { $0.isClosed } }
 

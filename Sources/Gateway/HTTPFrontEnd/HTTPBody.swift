@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CacheCore
 import NIOCore
 
 /// A request's body as it was sent.
@@ -14,12 +15,15 @@ enum HTTPBody: Sendable {
         case receipts
         /// Messages with their bodies.
         case messages
+        /// A value of the cache.
+        case value
 
         func limit(_ configuration: HTTPConfiguration) -> Int {
             switch self {
             case .ordinary: configuration.bodyBytes
             case .receipts: configuration.receiptsBodyBytes
             case .messages: configuration.messagesBodyBytes
+            case .value: CacheLimits.valueBytes
             }
         }
     }

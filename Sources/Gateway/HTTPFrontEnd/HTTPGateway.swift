@@ -118,6 +118,7 @@ struct HTTPGatewayResponder: HTTPResponder {
                     parameters: parameters,
                     body: body,
                     query: request.uri.query ?? "",
+                    headers: request.headers,
                     signal: { await context.signal() }
                 )
                 response = try await render(answer, context)
@@ -163,6 +164,7 @@ struct HTTPGatewayResponder: HTTPResponder {
             problem.closesConnection = true
             throw problem
         }
+        if route.takesValue { return .raw(buffer) }
         if !route.raw.isEmpty, !HTTPBody.isJSON(contentType: request.headers[.contentType]) { return .raw(buffer) }
         guard buffer.readableBytes > 0 else { return .json(.object([])) }
         do throws(JSONError) {
@@ -181,6 +183,12 @@ struct HTTPGatewayResponder: HTTPResponder {
             return Self.response(status, "application/json", buffer)
         case .text(let status, let contentType, let text):
             return Self.response(status, contentType, ByteBuffer(string: text))
+        case .bytes(let status, let bytes):
+            return Self.response(status, "application/octet-stream", ByteBuffer(bytes: bytes))
+        case .fields(let fields, let answer):
+            var response = try await render(answer, context)
+            for field in fields { response.headers[field.name] = field.value }
+            return response
         case .events(let namespace, let name):
             let channel = context.channel
             let watched: (namespace: Name, names: [Name])

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import HTTPTypes
 import LockCore
 import NIOCore
 import Replica
@@ -15,6 +16,10 @@ enum HTTPMethod: String, Sendable, CaseIterable {
 enum HTTPAnswer: Sendable {
     case json(Int, JSONValue)
     case text(Int, contentType: String, String)
+    /// A value as it is, or nothing at all (304).
+    case bytes(Int, [UInt8])
+    /// An answer with header fields of its own.
+    indirect case fields(HTTPFields, HTTPAnswer)
     /// Server-sent events of a namespace's locks (of the names, or all) and of the cluster.
     case events(namespace: String?, name: String?)
 }
@@ -23,6 +28,9 @@ enum HTTPAnswer: Sendable {
 struct HTTPCall: Sendable {
     /// Path parameters in the order they stand in the path, percent-decoded.
     var parameters: [String]
+    /// The first of them where it need not be text.
+    var key: [UInt8] = []
+    var headers: HTTPFields = [:]
     var body: JSONFields
     var query: JSONFields
     /// The body where the route takes a raw one and one was sent; `query` then has what would stand in the JSON.
@@ -58,6 +66,11 @@ struct HTTPRoute: Sendable {
         case queue(
             build: @Sendable (HTTPCall) throws(BadRequest) -> QueueOperation,
             present: @Sendable (QueueResult, HTTPCall) throws(Problem) -> HTTPAnswer?
+        )
+        /// The same for the cache, whose conditions stand in header fields.
+        case cache(
+            build: @Sendable (HTTPCall) throws(Problem) -> CacheRequest,
+            present: @Sendable (CacheResult, HTTPCall) throws(Problem) -> HTTPAnswer?
         )
         case local(@Sendable (HTTPCall) async throws(Problem) -> HTTPAnswer)
     }
@@ -101,24 +114,31 @@ struct HTTPRoute: Sendable {
     }
 
     /// The parameters when the path is this route's; nil when it is not.
-    func match(_ parts: [String]) -> [String]? {
+    func match(_ parts: [[UInt8]]) -> [[UInt8]]? {
         guard parts.count == segments.count else { return nil }
-        var parameters: [String] = []
+        var parameters: [[UInt8]] = []
         for (segment, part) in zip(segments, parts) {
             switch segment {
-            case .literal(let text): if text != part { return nil }
+            case .literal(let text): if !text.utf8.elementsEqual(part) { return nil }
             case .parameter: parameters.append(part)
             }
         }
         return parameters
     }
+
+    /// Whether the path's parameters are keys, which need not be text.
+    var isOfKeys: Bool { if case .cache = action { true } else { false } }
+
+    /// Whether the body is a value as it is, whatever its `Content-Type`.
+    var takesValue: Bool { size == .value }
 }
 
 extension Field {
     /// Whether a query parameter is taken as it stands; numbers, truth values and objects are read as JSON.
     var isTextInQuery: Bool {
         switch self {
-        case .cursor, .count, .token, .priority, .ttl, .delay, .at, .declare, .headers, .lock, .producer: false
+        case .cursor, .count, .token, .priority, .ttl, .delay, .at, .declare, .headers, .lock, .producer, .keepTTL:
+            false
         default: true
         }
     }
@@ -128,6 +148,11 @@ extension Field {
 enum PercentEncoding {
     /// Nil when an escape is malformed or the result is not UTF-8.
     static func decode(_ text: some StringProtocol, plusIsBlank: Bool = false) -> String? {
+        bytes(text, plusIsBlank: plusIsBlank).flatMap { String(validating: $0, as: UTF8.self) }
+    }
+
+    /// Nil when an escape is malformed.
+    static func bytes(_ text: some StringProtocol, plusIsBlank: Bool = false) -> [UInt8]? {
         var bytes: [UInt8] = []
         var iterator = text.utf8.makeIterator()
         while let byte = iterator.next() {
@@ -140,7 +165,7 @@ enum PercentEncoding {
                 bytes.append(plusIsBlank && byte == UInt8(ascii: "+") ? 0x20 : byte)
             }
         }
-        return String(validating: bytes, as: UTF8.self)
+        return bytes
     }
 
     private static func digit(_ byte: UInt8) -> UInt8? {

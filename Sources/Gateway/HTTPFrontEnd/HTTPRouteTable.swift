@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
+import HTTPTypes
 import LockCore
 import QueueCore
 import Replica
 
 /// Finds and runs the route of a request.
 struct HTTPRouteTable: Sendable {
-    static let routes = LockRoutes.all + QueueRoutes.all + NodeRoutes.all
+    static let routes = LockRoutes.all + QueueRoutes.all + CacheRoutes.all + NodeRoutes.all
 
     let services: HTTPServices
 
     enum Found: Sendable {
-        case route(HTTPRoute, parameters: [String])
+        case route(HTTPRoute, parameters: [[UInt8]])
         case problem(Problem)
     }
 
     /// `path` as it arrived, percent-encoded, without the query.
     static func find(_ method: String, path: String) -> Found {
-        var parts: [String] = []
+        var parts: [[UInt8]] = []
         for part in path.split(separator: "/", omittingEmptySubsequences: true) {
-            guard let text = PercentEncoding.decode(part) else {
-                return .problem(Problem(400, "bad_request", "Bad request", "the path is not percent-encoded UTF-8"))
-            }
-            parts.append(text)
+            guard let bytes = PercentEncoding.bytes(part) else { return .problem(.badPath) }
+            parts.append(bytes)
         }
         var allowed: [String] = []
         for route in routes {
             guard let parameters = route.match(parts) else { continue }
             if route.method.rawValue == method || (method == "HEAD" && route.method == .get) {
-                return .route(route, parameters: parameters)
+                let isText = parameters.allSatisfy { String(validating: $0, as: UTF8.self) != nil }
+                return isText || route.isOfKeys ? .route(route, parameters: parameters) : .problem(.badPath)
             }
             allowed.append(route.method.rawValue)
         }
@@ -70,17 +70,20 @@ struct HTTPRouteTable: Sendable {
     /// Runs a route. `signal` is asked for only when the request may wait for others.
     func run(
         _ route: HTTPRoute,
-        parameters: [String],
+        parameters: [[UInt8]],
         body: HTTPBody,
         query: String,
+        headers: HTTPFields = [:],
         signal: @Sendable () async -> DisconnectSignal?
     ) async throws(Problem) -> HTTPAnswer {
-        let call: HTTPCall
+        var call: HTTPCall
         do throws(BadRequest) {
-            call = try self.call(route, parameters, body, query)
+            call = try self.call(route, parameters.map { String(decoding: $0, as: UTF8.self) }, body, query)
         } catch {
             throw Problem(error)
         }
+        call.key = parameters.first ?? []
+        call.headers = headers
         switch route.action {
         case .local(let handler): return try await handler(call)
         case .cluster(let build, let present):
@@ -104,6 +107,11 @@ struct HTTPRouteTable: Sendable {
             do throws(BadRequest) { operation = try build(call) } catch { throw Problem(error) }
             let result = try await perform(operation, signal)
             if case .failed(let response) = result { throw Problem(response) ?? .unanswered }
+            guard let shown = try present(result, call) else { throw .unanswered }
+            return shown
+        case .cache(let build, let present):
+            let result = await services.requests.perform(try build(call))
+            if case .failed(let refusal) = result { throw Problem(cache: refusal) }
             guard let shown = try present(result, call) else { throw .unanswered }
             return shown
         }

@@ -207,8 +207,9 @@ enum IndexPage {
             <style>body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:44rem;padding:0 1rem}\
             td{padding:.1rem 1rem .1rem 0}code{font-size:.95em}</style></head><body>
             <h1>Syncline \(escape(identity.version))</h1>
-            <p>Node <b>\(escape(identity.nodeName))</b>. Locks, semaphores, elections and queues agreed by Raft.
-            The RESP port (7700 by default) takes any Redis client; the routes below speak JSON and are described by
+            <p>Node <b>\(escape(identity.nodeName))</b>. Locks, semaphores, elections, queues and a coherent
+            cache agreed by Raft. The RESP port (7700 by default) takes any Redis client; the routes below speak
+            JSON, values of the cache are raw bytes, and all are described by
             <a href="/openapi.json">/openapi.json</a>.</p>
             <table>\(rows.joined(separator: "\n"))</table></body></html>
 

@@ -13,7 +13,8 @@ extension OpenAPIDocument {
             "description": "From the page before; 0 at the start and after the last page."},
           "limit": {"name": "limit", "in": "query",
             "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}},
-          \(queueParameters)}
+          \(queueParameters),
+          \(cacheParameters)}
         """
 
     static let responses = """
@@ -22,7 +23,8 @@ extension OpenAPIDocument {
             \(ref("Problem"))}}},
           "NotAcquired": {"description": "Not had in time (held, with its holders), or waiting would never end \
         (deadlock, with the cycle).", "content": {"application/problem+json": {"schema": \(ref("Problem"))}}},
-          \(queueResponses)}
+          \(queueResponses),
+          \(cacheResponses)}
         """
 
     static let schemas = """
@@ -126,10 +128,11 @@ extension OpenAPIDocument {
                 "session": {"type": "string"}, "label": {"type": "string"}, "waits_for": {"type": "string"},
                 "mode": \(ref("Mode"))}}},
               "settings": \(ref("QueueSettings")), "settled": {"type": "integer"},
-              "results": \(ref("SettleResults"))}},
+              "results": \(ref("SettleResults")), "version": {"type": "string"}}},
           \(queueSchemas),
           \(publishSchemas),
-          \(deliverySchemas)
+          \(deliverySchemas),
+          \(cacheSchemas)
         }
         """
 }

@@ -6,11 +6,12 @@ enum OpenAPIDocument {
     static let text = """
         {"openapi": "3.1.0",
         "info": {"title": "Syncline", "version": "1", "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-          "description": "Locks, semaphores, leader elections and queues agreed by Raft. Any node answers any request. \
-        Times are milliseconds. Every error is a problem document (RFC 9457) with a stable code and an outcome: \
+          "description": "Locks, semaphores, leader elections, queues and a coherent cache agreed by Raft. \
+        Any node answers any request. Times are milliseconds. \
+        Every error is a problem document (RFC 9457) with a stable code and an outcome: \
         not_done, partly_done or unknown."},
         "tags": [{"name": "sessions"}, {"name": "locks"}, {"name": "semaphores"}, {"name": "elections"}, \
-        {"name": "queues"}, {"name": "messages"}, {"name": "consumers"}, \
+        {"name": "queues"}, {"name": "messages"}, {"name": "consumers"}, {"name": "cache"}, \
         {"name": "cluster"}, {"name": "node"}],
         "paths": {
         \(sessionPaths),
@@ -19,6 +20,7 @@ enum OpenAPIDocument {
         \(queuePaths),
         \(messagePaths),
         \(consumerPaths),
+        \(cachePaths),
         \(clusterPaths),
         \(nodePaths)
         },

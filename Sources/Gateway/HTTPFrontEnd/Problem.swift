@@ -58,6 +58,15 @@ struct Problem: Error, Equatable, Sendable {
         }
     }
 
+    init(cache refusal: RefusalText) {
+        self.init(refusal)
+        switch code {
+        case "unknown": outcome = "unknown"
+        case "unavailable", "backend_down": retryAfterSeconds = 1
+        default: break
+        }
+    }
+
     init(refused refusal: QueueError) { self.init(RefusalText(refusal)) }
 
     private init(_ text: RefusalText) {
@@ -75,6 +84,7 @@ struct Problem: Error, Equatable, Sendable {
         "full": (409, "Queue full"), "paused": (409, "Paused"), "fenced": (409, "Fenced"),
         "no_consumer": (404, "No such consumer"), "consumer_exists": (409, "Consumer exists"),
         "no_credit": (429, "No credit"), "ended": (410, "Ended"),
+        "oom": (507, "Out of memory"), "backend_down": (503, "Memory unreachable"),
         "unavailable": (503, "Unavailable"), "unknown": (504, "Outcome unknown"), "busy": (503, "Busy"),
     ]
 
@@ -96,6 +106,10 @@ struct Problem: Error, Equatable, Sendable {
         var problem = Problem(413, "too_large", "Too large", "a body may have \(limit) bytes")
         problem.closesConnection = true
         return problem
+    }
+
+    static var badPath: Problem {
+        Problem(400, "bad_request", "Bad request", "the path is not percent-encoded UTF-8")
     }
 
     static func notFound(_ what: String) -> Problem { Problem(404, "not_found", "Not found", what) }

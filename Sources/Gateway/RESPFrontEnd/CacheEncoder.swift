@@ -154,34 +154,14 @@ struct CacheEncoder {
         }
     }
 
-    private func statistics(_ figures: CacheStatistics, into writer: inout RESPWriter) {
-        let fields: [(String, UInt64)] = [
-            ("hits_total", figures.hits), ("misses_total", figures.misses), ("writes_total", figures.writes),
-            ("owned_writes_total", figures.ownedWrites), ("stale_reads_total", figures.staleReads),
-            ("bytes", figures.bytes), ("limit_bytes", figures.limitBytes), ("dirty_lines", figures.dirtyLines),
-            ("dirty_bytes", figures.dirtyBytes), ("dirty_age_ms", figures.dirtyAge),
-            ("evictions_total", figures.evictions), ("expirations_total", figures.expirations),
-            ("invalidations_sent_total", figures.invalidationsSent),
-            ("invalidations_received_total", figures.invalidationsReceived),
-            ("invalidations_acknowledged_total", figures.invalidationsAcknowledged),
-            ("invalidations_expired_total", figures.invalidationsExpired), ("recalls_total", figures.recalls),
-            ("fills_total", figures.fills), ("write_backs_total", figures.writeBacks),
-            ("write_back_failures_total", figures.writeBackFailures), ("stale_messages_total", figures.staleMessages),
-            ("synchronisations_total", figures.synchronisations), ("lease_losses_total", figures.leaseLosses),
-            ("lease_remaining_ms", figures.leaseRemaining),
-        ]
-        writer.map(2 + fields.count)
-        for (name, value) in fields { writer.pair(name, value) }
-        let states = LineState.allCases
-        writer.bulk("lines")
-        writer.map(states.count)
-        for state in states { writer.pair(state.letter, figures.lines[Int(state.rawValue)]) }
-        // Only those that happened: most of the sixteen never do.
-        let moves = figures.transitions.indices.filter { figures.transitions[$0] > 0 }
-        writer.bulk("transitions")
-        writer.map(moves.count)
-        for move in moves {
-            writer.pair(states[move / 4].letter + states[move % 4].letter, figures.transitions[move])
+    private func statistics(_ statistics: CacheStatistics, into writer: inout RESPWriter) {
+        let figures = statistics.figures
+        writer.map(2 + figures.count)
+        for figure in figures { writer.pair(figure.name, figure.value) }
+        for (name, group) in [("lines", statistics.linesByState), ("transitions", statistics.moves)] {
+            writer.bulk(name)
+            writer.map(group.count)
+            for figure in group { writer.pair(figure.name, figure.value) }
         }
     }
 }

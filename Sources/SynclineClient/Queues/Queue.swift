@@ -276,7 +276,7 @@ extension Command {
 
 extension LockGrant {
     /// Of the session that holds it, whose id begins with it; nil for the default one.
-    fileprivate var namespace: String? {
+    var namespace: String? {
         session.firstIndex(of: "/").map { String(session[..<$0]) }
     }
 }

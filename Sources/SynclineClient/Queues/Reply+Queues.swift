@@ -132,7 +132,7 @@ extension Reply {
         }
     }
 
-    private static func bytes(_ value: RESPValue?) -> [UInt8]? {
+    static func bytes(_ value: RESPValue?) -> [UInt8]? {
         switch value {
         case .bulk(let buffer): Array(buffer: buffer)
         case .simple(let text), .verbatim(_, let text): Array(text.utf8)
@@ -145,7 +145,7 @@ extension Reply {
         value[key]?.string.flatMap { $0.isEmpty ? nil : $0 }
     }
 
-    private static func integer(_ value: RESPValue, _ key: String) -> Int? {
+    static func integer(_ value: RESPValue, _ key: String) -> Int? {
         value[key]?.int.flatMap { Int(exactly: $0) }
     }
 
@@ -154,7 +154,7 @@ extension Reply {
         return value?.string.flatMap { Double($0) } ?? value?.int.map { Double($0) }
     }
 
-    private static func isSet(_ value: RESPValue?) -> Bool {
+    static func isSet(_ value: RESPValue?) -> Bool {
         if case .bool(let flag) = value { return flag }
         return (value?.int ?? 0) != 0
     }

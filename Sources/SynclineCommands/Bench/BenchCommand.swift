@@ -6,7 +6,7 @@ struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
         abstract: "Measure a cluster.",
-        subcommands: [Locks.self, Queues.self]
+        subcommands: [Locks.self, Queues.self, Caches.self]
     )
 
     struct Locks: AsyncParsableCommand {

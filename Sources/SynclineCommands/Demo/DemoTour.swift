@@ -34,6 +34,7 @@ struct DemoTour {
             try await crash()
             try await alice.close()
             try await DemoQueueChapter(cluster: cluster, narrator: narrator).run()
+            try await DemoCacheChapter(cluster: cluster, narrator: narrator).run()
         } catch let error as SynclineError {
             throw DemoFailure("\(error)")
         } catch let error as HTTPError {
@@ -213,6 +214,8 @@ struct DemoTour {
             syncline bench locks
             syncline queue publish orders 'hello' && syncline queue stats orders
             syncline queue consume orders --wait 1s -- sh -c 'echo "$SYNCLINE_MESSAGE_ID: $(cat)"'
+            syncline cache set greeting hello && syncline cache get greeting && syncline cache line greeting
+            syncline bench cache mix
             redis-cli -p \(port) LOCK.LIST
             curl -s http://\(cluster.nodes[0].http)/v1/cluster
             curl -s http://\(cluster.nodes[0].http)/metrics

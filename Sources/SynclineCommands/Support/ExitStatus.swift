@@ -17,6 +17,8 @@ enum ExitStatus: Int32, Error, CaseIterable {
     case unreachable = 123
     /// `syncline queue receive` found no message in time.
     case noMessage = 124
+    /// `syncline cache` found no such key, or not what its condition wants.
+    case noKey = 125
     /// `syncline lock` or `queue consume` found the command but could not run it, as shells say it.
     case cannotExecute = 126
     /// `syncline lock` or `queue consume` did not find the command, as shells say it.
@@ -30,6 +32,7 @@ enum ExitStatus: Int32, Error, CaseIterable {
         case .notAcquired: "lock: not acquired in time, or given up as a deadlock's victim"
         case .lost: "lock: the session was lost while the command ran, so the command was ended"
         case .noMessage: "queue receive: no message in time"
+        case .noKey: "cache: no such key, or its condition did not hold"
         case .unreachable: "no node answers, or the cluster has no leader"
         case .cannotExecute: "lock, queue consume: the command cannot be executed"
         case .commandNotFound: "lock, queue consume: the command was not found"
@@ -95,6 +98,8 @@ enum Failure {
         case .paused: "go on with: syncline queue resume NAME publish"
         case .tooLarge: "store the data elsewhere and publish where it is, or raise max-message-bytes"
         case .stale: "a message whose delivery has ended comes again by itself; a longer --lease leaves more time"
+        case .outOfMemory: "remove keys, let them expire (--ttl), or give the nodes more memory (cache-bytes)"
+        case .memoryDown: "the memory below the cache must be up; then try again"
         case .fenced: "acquire the lock anew and use its new token"
         case .sessionLost, .noSession: "its locks may belong to others now; begin again with a new session"
         default: nil

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+import CacheCore
+import NIOCore
+
+extension AsyncRequests {
+    /// The same for the cache. What the node may answer from its own memory is no call.
+    package func perform(_ request: CacheRequest) async -> CacheResult {
+        let loop = nextLoop()
+        let (cache, timeout) = (cache, timeout)
+        return await withCheckedContinuation { continuation in
+            loop.execute {
+                guard let port = cache(loop) else {
+                    return continuation.resume(returning: .failed(RefusalText(CacheFailure.disabled)))
+                }
+                if case .read(let key) = request, let read = Self.hit(key, port) {
+                    return continuation.resume(returning: .read(read))
+                }
+                CacheService(port, timeout: timeout).perform(request) { continuation.resume(returning: $0) }
+            }
+        }
+    }
+
+    private static func hit(_ key: CacheKey, _ port: any CachePort) -> CacheRead? {
+        var read: CacheRead?
+        key.bytes.withUnsafeBytes { bytes in
+            _ = port.withHit(bytes) { hit in
+                read = CacheRead(
+                    value: hit.exists ? Array(hit.value) : nil,
+                    version: hit.version,
+                    remaining: hit.remaining,
+                    state: hit.state
+                )
+            }
+        }
+        return read
+    }
+}
