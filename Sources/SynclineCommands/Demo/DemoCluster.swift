@@ -30,9 +30,12 @@ final class DemoCluster: Sendable {
     /// Set once the tour is over and the nodes stay up.
     let isStaying = Latch()
     private let executable: String
+    /// Beyond those that every demo's nodes have.
+    private let settings: [String]
     private let children = Mutex<[Int: ChildProcess]>([:])
 
-    init(folder: String?, basePort: Int?) throws {
+    init(folder: String?, basePort: Int?, settings: [String] = []) throws {
+        self.settings = settings
         isTemporary = folder == nil
         if let folder {
             self.folder = folder
@@ -54,11 +57,13 @@ final class DemoCluster: Sendable {
         let peers = nodes.map { "\($0.name)=127.0.0.1:\($0.peerPort)" }.joined(separator: ",")
         // The nodes' settings are the demo's, not those of the shell it was started from.
         let environment = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("SYNCLINE_") }
-        let arguments = [
-            executable, "node", "--node-id", node.name, "--host", "127.0.0.1", "--client-port", "\(node.clientPort)",
-            "--http-port", "\(node.httpPort)", "--peer-port", "\(node.peerPort)", "--peers", peers,
-            "--data-dir", "\(folder)/\(node.name)", "--loops", "1", "--log-format", "text",
-        ]
+        let arguments =
+            [
+                executable, "node", "--node-id", node.name, "--host", "127.0.0.1", "--client-port",
+                "\(node.clientPort)",
+                "--http-port", "\(node.httpPort)", "--peer-port", "\(node.peerPort)", "--peers", peers,
+                "--data-dir", "\(folder)/\(node.name)", "--loops", "1", "--log-format", "text",
+            ] + settings
         do {
             let child = try ChildProcess(
                 ChildProcess.Launch(arguments: arguments, environment: environment, logPath: logPath(of: node))
@@ -154,7 +159,7 @@ final class DemoCluster: Sendable {
     /// A base whose nine ports are free: 7700 if it can be had, so that commands find the demo without being told, else
     /// one that depends on this process, so that demos started together do not meet. All of them are below the range
     /// from which the system gives ports to outgoing connections.
-    private static func freeBase() throws -> Int {
+    static func freeBase() throws -> Int {
         let start = Int(getpid()) % 200
         let bases = [7_700] + (0..<200).map { 10_000 + (start + $0) % 200 * 100 }
         let base = bases.first { base in

@@ -35,6 +35,7 @@ struct DemoTour {
             try await alice.close()
             try await DemoQueueChapter(cluster: cluster, narrator: narrator).run()
             try await DemoCacheChapter(cluster: cluster, narrator: narrator).run()
+            try await DemoRedisChapter(folder: cluster.folder, narrator: narrator).run()
         } catch let error as SynclineError {
             throw DemoFailure("\(error)")
         } catch let error as HTTPError {
