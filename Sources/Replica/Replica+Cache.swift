@@ -158,7 +158,8 @@ extension Replica {
         case .count where state.cache.store.isWrittenBack:
             effects.memoryWalks.append(MemoryWalk(id: id, node: from, kind: .count))
         case .count: reply(.answer(.cache(.count(UInt64(state.cache.store.count)))), id, to: from, &effects)
-        case .scan(let cursor, let count) where cursor >= CacheInquiry.memoryCursor:
+        case .scan(let cursor, let count)
+        where cursor >= CacheInquiry.memoryCursor && state.cache.store.isWrittenBack:
             let kind = MemoryWalk.Kind.scan(cursor: cursor - CacheInquiry.memoryCursor, count: Int(count))
             effects.memoryWalks.append(MemoryWalk(id: id, node: from, kind: kind))
         case .stored(let key, let version): awaitStore(StoreWaiter(id, from, key, version, since: now), &effects)

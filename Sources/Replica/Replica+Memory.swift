@@ -42,7 +42,7 @@ extension Replica {
 
     /// How long a caller is kept; whoever still wants to know asks again.
     private static let storeWait = Interval.milliseconds(5_000)
-    private static let maxStoreWaiters = 65_536
+    private static let maxStoreWaiters = 4_096
 
     mutating func awaitStore(_ waiter: StoreWaiter, _ effects: inout ReplicaEffects) {
         guard isWaiting(waiter) else { return reply(.answer(.cache(.done)), waiter.id, to: waiter.node, &effects) }

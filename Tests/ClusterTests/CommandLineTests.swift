@@ -18,7 +18,9 @@ extension RealProcesses {
                 within: .seconds(90)
             )
             #expect(ending == .exited(0), "\(output)")
-            for word in ["token", "deadlock", "kill", "redis has everything again"] { #expect(output.lowercased().contains(word), "\(output)") }
+            for word in ["token", "deadlock", "kill", "redis has everything again"] {
+                #expect(output.lowercased().contains(word), "\(output)")
+            }
             #expect(try run(["pgrep", "-f", folder.path + "/demo"]).output.isEmpty)
         }
 

@@ -332,7 +332,9 @@ extension CacheHome {
             statistics.recalls += 1
             return ask(transaction, key, &line, &effects)
         }
-        if write.data == nil, write.token == 0, !verdicts.isFull {
+        // What nobody needs to know may be anything: only the log can say what becomes of it.
+        let isKnown = write.operation.needsCurrent || context.state.current(key) != nil
+        if write.data == nil, write.token == 0, !verdicts.isFull, isKnown {
             let change = write.operation.evaluate(current, now: context.stamp)
             if case .none = change.effect {
                 // Nothing changes: an answer from here, as to a read.
@@ -351,7 +353,7 @@ extension CacheHome {
     }
 
     /// A command for the log, while everybody but its sender is told to let go of the line.
-    private mutating func change(
+    mutating func change(
         _ command: CacheCommand,
         _ work: HomeWork,
         _ key: CacheKey,
@@ -411,8 +413,10 @@ extension CacheHome {
             grant.isSilent = line.isSilent
             line.hold(work.from, gid)
         }
-        // The version of an absent key rises with every removal in the shard: the sender's may be out of date.
-        let data = grant.state != .invalid && current.value == nil ? LineData(current, context.stamp) : nil
+        // The version of an absent key rises with every removal in the shard: the sender's may be out of date. With a
+        // refusal nothing is told of the value: it may not even be known here.
+        var data = grant.state != .invalid && current.value == nil ? LineData(current, context.stamp) : nil
+        if case .refused = answer { data = nil }
         effects.send.append(
             (work.from, .written(key, number: write.id.number, grant, answer, current.version, data: data))
         )
@@ -438,46 +442,6 @@ extension CacheHome {
         guard case .written(let answer, let version) = response else { return }
         let grant = LineGrant(gid: takeGid(), state: .invalid)
         effects.send.append((from, .written(key, number: write.id.number, grant, answer, version, data: nil)))
-    }
-
-    // MARK: Owners' data
-
-    private mutating func put(
-        _ gid: UInt64,
-        _ reason: PutReason,
-        _ data: LineData,
-        _ work: HomeWork,
-        _ key: CacheKey,
-        _ line: inout DirectoryLine,
-        _ current: CacheCurrent,
-        _ context: HomeContext,
-        _ effects: inout HomeEffects
-    ) {
-        // An owner's versions share the index of the logged one that they follow. So nobody has written since if the
-        // log still has that one, or an earlier write of the same owner.
-        let isDescendant = data.version.index == current.version.index
-        guard isDescendant, data.version > current.version else {
-            if !isDescendant { statistics.staleMessages += 1 }
-            if reason == .evict, line.gid(of: work.from) == gid { line.drop(work.from) }
-            effects.send.append((work.from, .putDone(key, gid: gid, data.version, isStored: isDescendant)))
-            return conclude(work)
-        }
-        statistics.writeBacks += 1
-        change(.persist(key, data), work, key, &line, current, context, &effects)
-    }
-
-    /// A line that a member let go of. Only the number of its latest grant will do: an older hint may have been
-    /// overtaken by a newer grant.
-    private mutating func hint(_ key: CacheKey, _ gid: UInt64, _ from: CacheMember) {
-        guard var line = directory.removeValue(forKey: key) else { return }
-        defer { directory[key] = line.isIdle ? nil : line }
-        guard line.transaction == nil, let granted = line.gid(of: from),
-            granted == gid || leavesOut(.hintsWithoutNumber)
-        else {
-            statistics.staleMessages += 1
-            return
-        }
-        line.drop(from)
     }
 }
 

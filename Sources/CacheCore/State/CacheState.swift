@@ -79,7 +79,9 @@ package struct CacheState: Sendable {
         case .write(let key, let operation, let data, let token):
             return write(key, operation, data, token, version, stamp, &effects)
         case .persist(let key, let data):
-            if let current = current(key), data.version <= current.version { return .done }
+            let held = current(key)
+            if let current = held, data.version <= current.version { return .done }
+            if held == nil, isCleared(data.version) { return .done }
             store(data, key, stamp, &effects)
         case .expire(let entries):
             for entry in entries {
@@ -124,7 +126,8 @@ package struct CacheState: Sendable {
         var current = held ?? store.absent
         // Of a key that is not held, the home's word is what the memory has: the version of an absent key says nothing
         // about this one.
-        let newer = data.flatMap { held == nil || $0.version > current.version ? $0 : nil }
+        var newer = data.flatMap { held == nil || $0.version > current.version ? $0 : nil }
+        if held == nil, let data, isCleared(data.version) { newer = nil }
         if let data = newer {
             current = CacheCurrent(
                 value: data.value,
@@ -144,6 +147,11 @@ package struct CacheState: Sendable {
         }
         self.change(change.effect, key, version, &effects)
         return .written(change.answer, version)
+    }
+
+    /// Everything was removed (FLUSHALL) after it was written; the store itself remembers that only of what it holds.
+    private func isCleared(_ version: CacheVersion) -> Bool {
+        store.isWrittenBack && clearedThrough > 0 && version.index <= clearedThrough
     }
 
     private mutating func raiseFence(_ key: CacheKey, _ token: UInt64) -> Bool {

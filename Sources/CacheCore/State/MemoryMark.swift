@@ -10,7 +10,7 @@ package struct MemoryMark: Sendable, Equatable {
 
     package init(epoch: UInt64 = 0, runID: [UInt8] = []) {
         self.epoch = epoch
-        self.runID = runID
+        self.runID = Array(runID.prefix(Self.runIDLimit))
     }
 
     var hash: UInt64 { StableHash.combine(epoch, StableHash.fnv1a(runID)) }

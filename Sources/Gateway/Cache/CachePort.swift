@@ -31,7 +31,8 @@ package protocol CachePort: AnyObject {
     /// Figures of this node.
     var statistics: CacheStatistics { get }
 
-    /// Writes back all Modified lines of this node (`everywhere`: of all nodes) and answers how many there were.
+    /// Writes back all Modified lines of this node (`everywhere`: of all nodes, which a node with
+    /// others refuses) and answers how many there were.
     func flush(everywhere: Bool, completion: @escaping (Result<Int, CacheFailure>) -> Void)
 
     /// Drops the key's line from this node, after it was written back if need be. False: it held none.

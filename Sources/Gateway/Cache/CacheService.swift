@@ -179,7 +179,13 @@ private final class WriteBatch {
     private func answered(_ index: Int, _ result: CacheWriteResult) {
         switch result {
         case .answered(.refused(let refusal), _): failure = failure ?? RefusalText(refusal)
-        case .failed(let reason): failure = failure ?? RefusalText(reason)
+        case .failed(let reason):
+            // That something may have been done outranks that something was not.
+            if case .unknown = reason {
+                failure = RefusalText(reason)
+            } else {
+                failure = failure ?? RefusalText(reason)
+            }
         case .answered(let answer, let version):
             answers[index] = CacheWritten(answer, version)
             done += 1

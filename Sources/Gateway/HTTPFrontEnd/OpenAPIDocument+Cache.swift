@@ -140,7 +140,7 @@ extension OpenAPIDocument {
             "ttl_ms": {"type": ["integer", "null"], "minimum": 1, "maximum": 9007199254740991,
               "description": "Missing or null: it never expires."}, \(writeMembers)}},
           "Flush": {"type": "object", "additionalProperties": false, "properties": {
-            "all": {"type": "boolean", "default": false, "description": "Of every node."}}},
+            "all": {"type": "boolean", "default": false, "description": "Of all; refused where there are others."}}},
           "CacheKey": {"oneOf": [{"type": "string"}, {"type": "object", "required": ["base64"],
             "properties": {"base64": {"type": "string"}}}], "description": "In base 64 when it is no text."},
           "KeyPage": {"type": "object", "required": ["keys", "cursor"], "properties": {

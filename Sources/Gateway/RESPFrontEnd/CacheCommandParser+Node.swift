@@ -7,7 +7,7 @@ extension CacheCommandParser {
     func node() throws(CacheMistake) -> CacheCall {
         switch id {
         case .scan: return try scan()
-        case .keys: return .init(.keys(KeyPattern(bytes(1))), .plain)
+        case .keys: return .init(.keys(try pattern(1)), .plain)
         case .dbsize: return .init(.count, .plain)
         case .flushAll, .flushDB:
             guard arguments.count == 1 || arguments.count == 2 && (equals(1, "ASYNC") || equals(1, "SYNC")) else {
@@ -32,7 +32,7 @@ extension CacheCommandParser {
         while place < arguments.count {
             guard place + 1 < arguments.count else { throw .syntax }
             if equals(place, "MATCH") {
-                scan.pattern = KeyPattern(bytes(place + 1))
+                scan.pattern = try pattern(place + 1)
             } else if equals(place, "COUNT") {
                 let count = try integer(place + 1)
                 guard count > 0 else { throw .syntax }
@@ -45,6 +45,14 @@ extension CacheCommandParser {
             place += 2
         }
         return .init(.scan(scan), .plain)
+    }
+
+    /// A longer one is not of this world: each key is matched with all of it.
+    private func pattern(_ index: Int) throws(CacheMistake) -> KeyPattern {
+        guard arguments[index].count <= 2 * CacheLimits.keyBytes else {
+            throw .other("ERR a pattern has at most \(2 * CacheLimits.keyBytes) bytes")
+        }
+        return KeyPattern(bytes(index))
     }
 
     private func equals(_ index: Int, _ word: StaticString) -> Bool { Argument.equals(arguments[index], word) }

@@ -65,6 +65,10 @@ struct ClientTracking {
     private(set) var keys: Set<CacheKey> = []
     /// The latest read of a key whose reply may not be written yet, by the key's hash.
     private var reads: [UInt64: UInt64] = [:]
+    /// When those are looked through that are done with; twice what was left the last time, as one command may bring
+    /// tens of thousands that are not.
+    private var readsBound = 4_096
+    private var ownWritesBound = Self.maxOwnWrites
     private(set) var delayed: [Delayed] = []
     private(set) var ownWrites: [CacheKey: OwnWrite] = [:]
 
@@ -102,7 +106,10 @@ struct ClientTracking {
 
     /// - Parameter written: slots below it have their replies written.
     mutating func noteRead(_ key: CacheKey, slot: UInt64, written: UInt64) {
-        if reads.count >= 4_096 { reads = reads.filter { $0.value >= written } }
+        if reads.count >= readsBound {
+            reads = reads.filter { $0.value >= written }
+            readsBound = max(4_096, 2 * reads.count)
+        }
         reads[key.hash] = slot
     }
 
@@ -127,7 +134,10 @@ struct ClientTracking {
     // MARK: Own changes
 
     mutating func beginWrite(_ key: CacheKey) {
-        if ownWrites.count >= Self.maxOwnWrites { ownWrites = ownWrites.filter { $0.value.inFlight > 0 } }
+        if ownWrites.count >= ownWritesBound {
+            ownWrites = ownWrites.filter { $0.value.inFlight > 0 }
+            ownWritesBound = max(Self.maxOwnWrites, 2 * ownWrites.count)
+        }
         ownWrites[key, default: OwnWrite()].inFlight += 1
     }
 

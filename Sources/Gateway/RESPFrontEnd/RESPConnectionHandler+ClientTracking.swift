@@ -94,6 +94,10 @@ extension RESPConnectionHandler {
     }
 
     private func checkPrefixes(_ prefixes: [[UInt8]]) throws(CacheMistake) {
+        let limit = RequestLimits.watches
+        guard prefixes.count <= limit, prefixes.allSatisfy({ $0.count <= CacheLimits.keyBytes }) else {
+            throw .other("ERR at most \(limit) prefixes of at most \(CacheLimits.keyBytes) bytes")
+        }
         let only = "Prefixes for a single client must not overlap."
         func overlap(_ first: [UInt8], _ second: [UInt8]) -> Bool {
             first.starts(with: second) || second.starts(with: first)

@@ -128,6 +128,10 @@ extension LoopCache {
     // MARK: Writing back and dropping
 
     func flush(everywhere: Bool, completion: @escaping (Result<Int, CacheFailure>) -> Void) {
+        guard !everywhere || loop.context.map.placement.allSatisfy({ $0 == [cache.node] }) else {
+            let reason = "a node writes back its own lines only: ask every node for its own"
+            return completion(.failure(.unavailable(reason: reason)))
+        }
         flush(within: loop.router.configuration.requestTimeout, completion: completion)
     }
 
@@ -200,8 +204,7 @@ extension LoopCache {
             switch result {
             case .success: completion(nil)
             // Some shards may be empty by now, and others not.
-            case .failure(.unavailable(let reason)): completion(.unknown(reason: reason))
-            case .failure(let failure): completion(failure)
+            case .failure(let failure): completion(.unknown(reason: "\(failure)"))
             }
         }
     }

@@ -200,10 +200,16 @@ final class LoopCache {
         guard cache.trackers.load(ordering: .relaxed) > 0 else { return }
         for other in loop.context.loops {
             if other === loop {
-                tracking.tell(key)
+                tellOwnTrackers(key)
             } else {
-                other.post(.perform { $0.cache?.tracking.tell(key) })
+                other.post(.perform { $0.cache?.tellOwnTrackers(key) })
             }
+        }
+    }
+
+    private func tellOwnTrackers(_ key: CacheKey?) {
+        for tracker in tracking.take(key) {
+            if let key { tracker.invalidate(key) } else { tracker.invalidateAll() }
         }
     }
 }

@@ -31,6 +31,8 @@ final class ShardMemory {
     private var fills: [CacheFill] = []
     /// Said in the log, until it is applied.
     var mark: (mark: MemoryMark, after: UInt64, at: Instant)?
+    /// Redis has lost data, and that is not on its way to the log yet.
+    private var isLossUnsaid = false
     /// Changes of the memory whose keys the queue knows of.
     var knownChanges: UInt64 = 0
     /// What the state holds and Redis has, longest ago first.
@@ -74,11 +76,12 @@ final class ShardMemory {
             defer { hasServed = true }
             // An epoch that is none or lower, or another process: what was confirmed may be gone.
             let known = owner.state(shard)?.memory ?? MemoryMark()
-            let runID = Array(met.runID.utf8)
-            if met.previous.map({ $0 < known.epoch }) ?? true || runID != known.runID {
+            let mark = MemoryMark(epoch: epoch, runID: Array(met.runID.utf8))
+            if met.previous.map({ $0 < known.epoch }) ?? true || mark.runID != known.runID || isLossUnsaid {
                 queue.memoryWasLost()
                 if hasServed { owner.step(shard, .lost) }
-                say(MemoryMark(epoch: epoch, runID: runID), now)
+                isLossUnsaid = false
+                say(mark, now)
             }
             let waiting = fills
             fills = []
@@ -109,6 +112,8 @@ final class ShardMemory {
     func lost() {
         queue.memoryWasLost()
         owner.step(shard, .lost)
+        // Raising the fence removes the evidence, and its answer may be lost on the way.
+        isLossUnsaid = true
         fence = .failed(until: .zero)
         raise(NodeClock.now())
     }

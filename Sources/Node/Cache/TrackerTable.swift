@@ -33,18 +33,18 @@ struct TrackerTable {
         }
     }
 
+    /// Who has to be told of a change; they keep nothing of it from now on. The caller tells them, since they may come
+    /// back to this table.
     /// - Parameter key: nil: everything is to go.
-    mutating func tell(_ key: CacheKey?) {
+    mutating func take(_ key: CacheKey?) -> [any CacheTracker] {
         guard let key else {
-            let everybody = known
             keys = [:]
             keysOf = [:]
-            for tracker in everybody.values { tracker.invalidateAll() }
-            return
+            return Array(known.values)
         }
         let told = keys.removeValue(forKey: key) ?? []
         for tracker in told { keysOf[ObjectIdentifier(tracker)]?.remove(key) }
         let watching = prefixes.filter { key.bytes.starts(with: $0.prefix) }.map(\.tracker)
-        for tracker in told + watching { tracker.invalidate(key) }
+        return told + watching
     }
 }

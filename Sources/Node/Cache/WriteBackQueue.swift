@@ -88,7 +88,7 @@ package struct WriteBackQueue {
     package mutating func note(_ key: CacheKey, _ now: Instant) {
         guard let track = tracks[key] else {
             tracks[key] = newTrack(now)
-            ages.append((key, now))
+            noteAge(key, now)
             ready.append(key)
             return
         }
@@ -98,9 +98,18 @@ package struct WriteBackQueue {
         case .waiting: if !track.isFull { makeReady(key) }
         case .confirmed:
             tracks[key] = newTrack(now)
-            ages.append((key, now))
+            noteAge(key, now)
             ready.append(key)
         }
+    }
+
+    private mutating func noteAge(_ key: CacheKey, _ now: Instant) {
+        ages.append((key, now))
+        // One key that Redis never takes would keep all that came after it.
+        guard ages.count > 2 * tracks.count + 1_024 else { return }
+        var left = CircularBuffer<(key: CacheKey, since: Instant)>()
+        for age in ages where tracks[age.key]?.since == age.since { left.append(age) }
+        ages = left
     }
 
     private mutating func newTrack(_ now: Instant) -> Track {
@@ -189,7 +198,7 @@ package struct WriteBackQueue {
         unproposed.append(CacheKeyVersion(key, version))
         if let current, current.isDirty, current.version != version {
             tracks[key] = newTrack(now)
-            ages.append((key, now))
+            noteAge(key, now)
             ready.append(key)
         } else {
             tracks[key]?.place = .confirmed(version)

@@ -212,7 +212,8 @@ public struct Cache: Sendable {
         try await Reply.cacheStats(read(Command("CACHE.STATS")))
     }
 
-    /// Writes back what only the memory of the node that answers has, or of any node.
+    /// Writes back what only the memory of the node that answers has. `everywhere` is refused where
+    /// there are other nodes: each is to be asked for its own.
     ///
     /// - Returns: how many lines.
     @discardableResult

@@ -100,7 +100,7 @@ struct CacheFlush: AsyncParsableCommand {
         abstract: "Write back what only a node's own memory has (modes local and volatile)."
     )
 
-    @Flag(help: "Of every node, not only of the one that is asked.")
+    @Flag(help: "Of every node; refused where there are others, each of which has to be asked for its own.")
     var all = false
 
     @OptionGroup var connection: ConnectionOptions
