@@ -212,6 +212,21 @@ struct CacheCommandTests {
         #expect(try talk.say("KEYS 99998") == "*1/$5/99998/")
     }
 
+    @Test("patterns and prefixes have limits: each key is compared with all of them")
+    func longPatterns() throws {
+        let talk = try CacheTalk(CacheWorld(), protocol: 3)
+        let longest = String(repeating: "a", count: 8_192)
+        #expect(try talk.say("KEYS \(longest)") == "*0/")
+        #expect(try talk.say("KEYS \(longest)a") == "-ERR a pattern has at most 8192 bytes/")
+        #expect(try talk.say("SCAN 0 MATCH \(longest)a") == "-ERR a pattern has at most 8192 bytes/")
+        let refusal = "-ERR at most 1024 prefixes of at most 4096 bytes/"
+        let prefix = String(repeating: "p", count: 4_096)
+        #expect(try talk.say("CLIENT TRACKING on BCAST PREFIX \(prefix)p") == refusal)
+        let many = (0..<1_025).map { "PREFIX \($0 + 10_000)" }.joined(separator: " ")
+        #expect(try talk.say("CLIENT TRACKING on BCAST \(many)") == refusal)
+        #expect(try talk.say("CLIENT TRACKING on BCAST PREFIX \(prefix)") == "+OK/")
+    }
+
     @Test("what nodes hold: LINE, CACHE.STATS, CACHE.FLUSH, CACHE.EVICT")
     func node() throws {
         let world = CacheWorld()

@@ -124,9 +124,9 @@ struct FaultTests {
         #expect(memory.state.breaker == .open && !memory.state.isConnected)
         #expect(memory.state.counts.timeouts == timeouts + 3)
         for _ in 0..<100 { #expect(await memory.fetch(shard, "a").error?.isDown == true) }
-        // Now and then one is let through, to see whether the server answers again.
+        // One may be let through, to see whether the server answers again.
         let late = memory.state.counts.timeouts - timeouts - 3
-        #expect(late < 20, "\(late) of a hundred refusals waited for a deadline")
+        #expect(late <= 1, "\(late) of a hundred refusals waited for a deadline")
         redis.resume()
         #expect(await eventually { memory.state.isConnected && memory.state.breaker == .closed })
         // The three writes reached the server after all; this one knows no deletion or value of theirs as its own.

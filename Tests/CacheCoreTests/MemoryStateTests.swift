@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+import CacheCore
+import Primitives
+import Testing
+
+@Suite("The replicated state with another memory behind it")
+struct MemoryStateTests {
+    private let key = CacheKey("k")
+    private let silent = LineData(value: [2], version: CacheVersion(index: 10, minor: 1))
+
+    /// The key was written at 10; the memory has it, the state does not hold it any longer; all was removed at 20.
+    private func cleared() -> CacheState {
+        var state = CacheState(isWrittenBack: true)
+        let set = CacheOperation.set(value: [1], expiry: .never, condition: .always, wantsOld: false)
+        let written = CacheKeyVersion(key, CacheVersion(index: 10))
+        apply(.write(key, set, data: nil, token: 0), 10, &state)
+        apply(.flushed([written]), 11, &state)
+        apply(.released([written]), 12, &state)
+        apply(.removeAll, 20, &state)
+        return state
+    }
+
+    @discardableResult
+    private func apply(_ command: CacheCommand, _ index: UInt64, _ state: inout CacheState) -> CacheResponse {
+        var effects = CacheEffects()
+        return state.apply(command, index: LogIndex(index), stamp: index, into: &effects)
+    }
+
+    @Test("what an owner wrote before everything was removed does not come back when it is saved after it")
+    func savedAfterRemoval() {
+        var state = cleared()
+        let digest = state.digest
+        apply(.persist(key, silent), 21, &state)
+        #expect(state.current(key) == nil && state.digest == digest)
+    }
+
+    @Test("nor when it comes with a write")
+    func writtenAfterRemoval() {
+        var state = cleared()
+        let append = CacheOperation.append([3])
+        #expect(apply(.write(key, append, data: silent, token: 0), 21, &state) == .written(.count(1), .init(index: 21)))
+        #expect(state.current(key)?.value == [3])
+    }
+
+    @Test("what an owner wrote after it is saved")
+    func savedLater() {
+        var state = cleared()
+        let later = LineData(value: [4], version: CacheVersion(index: 21, minor: 1))
+        apply(.persist(key, later), 22, &state)
+        #expect(state.current(key)?.value == [4])
+    }
+
+    @Test("a run id of any length can be logged and read again")
+    func longRunID() throws {
+        let command = CacheCommand.memoryChanged(MemoryMark(epoch: 1, runID: Array(repeating: 7, count: 10_000)))
+        var writer = ByteWriter()
+        command.encode(into: &writer)
+        var reader = ByteReader(writer.bytes)
+        #expect(try CacheCommand(decoding: &reader) == command)
+    }
+}
