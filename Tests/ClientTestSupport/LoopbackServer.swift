@@ -29,6 +29,7 @@ package final class LoopbackServer: Sendable {
         var received: [[String]] = []
         var open = 0
         var closed = 0
+        var isStopped = false
         var channels: [ObjectIdentifier: any Channel] = [:]
     }
 
@@ -75,16 +76,22 @@ package final class LoopbackServer: Sendable {
 
     package func stop() async {
         try? await listener.close().get()
-        closeConnections()
+        let channels = state.withLock { state in
+            state.isStopped = true
+            return Array(state.channels.values)
+        }
+        for channel in channels { try? await channel.close().get() }
     }
 
     fileprivate func note(_ words: [String]) { state.withLock { $0.received.append(words) } }
 
     fileprivate func opened(_ channel: any Channel) {
-        state.withLock { state in
+        let isLate = state.withLock { state in
             state.open += 1
             state.channels[ObjectIdentifier(channel)] = channel
+            return state.isStopped
         }
+        if isLate { channel.close(promise: nil) }
     }
 
     fileprivate func closed(_ channel: any Channel) {

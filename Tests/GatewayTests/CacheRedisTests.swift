@@ -118,7 +118,10 @@ struct CacheRedisTests {
                     #expect(try Self.elements(answer) == Self.elements(expected), "\(line.text)")
                 } else if line.isNear {
                     let (first, second) = (try #require(Self.number(expected)), try #require(Self.number(answer)))
-                    #expect(abs(first - second) < 2_000, "\(line.text): \(first), \(second)")
+                    // In milliseconds; of seconds, a busy machine makes one or two.
+                    let limit: Int64 = line.text.hasPrefix("TTL ") ? 3 : 2_000
+                    #expect(abs(first - second) < limit, "\(line.text): \(first), \(second)")
+                    #expect((first < 0) == (second < 0), "\(line.text): \(first), \(second)")
                 } else {
                     #expect(Self.text(answer) == Self.text(expected), "\(line.text)")
                     #expect(answer == expected, "\(line.text)")

@@ -50,7 +50,7 @@ struct OutcomeTests {
         let server = try await LoopbackServer.start { words, _ in
             broken.withLock { $0.insert(words[0]).inserted } ? .close : .error(answer)
         }
-        let client = client(server.port, configuration { $0.requestTimeout = .seconds(2) })
+        let client = client(server.port, configuration { $0.requestTimeout = .seconds(5) })
         let session = session(client)
         let released = await #expect(throws: SynclineError.self) { try await session.release("a") }
         #expect(released?.code == code && released?.outcome == outcome)

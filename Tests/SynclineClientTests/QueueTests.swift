@@ -92,7 +92,7 @@ struct QueueTests {
     )
     func outcomes(text: String, code: SynclineError.Code, outcome: SynclineError.Outcome) async throws {
         let isFirst = Mutex(true)
-        try await sent(timeout: text.hasPrefix("UNKNOWN") ? .seconds(1) : .seconds(20)) { _ in
+        try await sent(timeout: text.hasPrefix("UNKNOWN") ? .seconds(5) : .seconds(20)) { _ in
             isFirst.withLock { first in
                 defer { first = false }
                 return first ? .close : .error(text)
