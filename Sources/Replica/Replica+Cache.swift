@@ -99,6 +99,13 @@ extension Replica {
         }
     }
 
+    /// At the end of a turn.
+    mutating func proposeGathered(_ now: Instant, _ effects: inout ReplicaEffects) {
+        guard home.hasGathered else { return }
+        home.proposeGathered(into: &homeEffects)
+        emitHome(now, &effects)
+    }
+
     private mutating func place(_ proposal: HomeProposal, _ now: Instant, _ effects: inout ReplicaEffects) {
         var index: LogIndex?
         if !(storageIsFull && proposal.command.needsRoom) {

@@ -153,6 +153,7 @@ package struct Replica: Sendable {
     /// Sends what the turn has gathered: one append per follower, one persist for all proposals, one round for reads.
     package mutating func flush(now: Instant, into effects: inout ReplicaEffects) {
         guard halted == nil else { return }
+        proposeGathered(now, &effects)
         raft.flush(now: now, into: &raftEffects)
         absorb(now, &effects)
         effects.isLeading = isLeading

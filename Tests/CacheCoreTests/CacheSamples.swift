@@ -93,7 +93,7 @@ struct CacheSamples {
     mutating func command() -> CacheCommand {
         switch random.below(10) {
         case 0..<2: .write(key(), operation(), data: bool() ? data() : nil, token: number())
-        case 2: .persist(key(), data())
+        case 2: .persist((0..<below(4)).map { _ in CacheKeyData(key(), data()) })
         case 3: .expire(versions())
         case 4: .removeAll
         case 5: .flushed(versions())

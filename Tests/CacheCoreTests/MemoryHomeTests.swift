@@ -40,7 +40,9 @@ private struct MemoryWorld {
 
     mutating func carry(_ effects: HomeEffects) {
         var left = effects
-        while !left.isEmpty {
+        while true {
+            home.proposeGathered(into: &left)
+            if left.isEmpty { break }
             let now = left
             left = HomeEffects()
             for (_, notice) in now.send { hear(notice) }

@@ -30,7 +30,7 @@ struct MemoryStateTests {
     func savedAfterRemoval() {
         var state = cleared()
         let digest = state.digest
-        apply(.persist(key, silent), 21, &state)
+        apply(.persist([CacheKeyData(key, silent)]), 21, &state)
         #expect(state.current(key) == nil && state.digest == digest)
     }
 
@@ -46,7 +46,7 @@ struct MemoryStateTests {
     func savedLater() {
         var state = cleared()
         let later = LineData(value: [4], version: CacheVersion(index: 21, minor: 1))
-        apply(.persist(key, later), 22, &state)
+        apply(.persist([CacheKeyData(key, later)]), 22, &state)
         #expect(state.current(key)?.value == [4])
     }
 

@@ -148,7 +148,9 @@ extension SmallWorld {
     ) {
         guard old.version != new.version else { return }
         switch entry.proposal.command {
-        case .persist(_, let data):
+        case .persist(let entries):
+            // There is one key in this world.
+            guard let data = entries.first?.data else { return }
             if data.version != new.version {
                 // Removals raise the version of all absent keys.
                 guard new.value == nil else { return fail("\(data.version) was logged as \(new.version)") }
@@ -215,7 +217,8 @@ extension SmallWorld {
         for node in nodes where node.unlogged.map({ $0.version >= history.latest }) ?? false { return }
         for entry in log[(replica.applied + 1)...] {
             switch entry?.proposal.command {
-            case .persist(_, let data), .write(_, _, let data?, _): if data.version >= history.latest { return }
+            case .persist(let entries): if entries.contains(where: { $0.data.version >= history.latest }) { return }
+            case .write(_, _, let data?, _): if data.version >= history.latest { return }
             default: break
             }
         }

@@ -272,6 +272,7 @@ extension SmallWorld {
         homes[home].box = box
         var effects = HomeEffects()
         body(&machine, context(home), &effects)
+        machine.proposeGathered(into: &effects)
         while !effects.isEmpty {
             let wanted = effects
             effects.removeAll()
@@ -281,6 +282,7 @@ extension SmallWorld {
             for proposal in wanted.proposals {
                 machine.placed(proposal, at: place(proposal, home), context(home), into: &effects)
             }
+            machine.proposeGathered(into: &effects)
         }
         box.home = machine
         box.hash = machine.worldHash()

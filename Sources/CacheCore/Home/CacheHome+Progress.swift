@@ -83,7 +83,7 @@ extension CacheHome {
             if let data = transaction.data {
                 statistics.writeBacks += 1
                 line.transaction?.log = .proposed
-                return propose(.persist(key, data), transaction.work, key, &effects)
+                return propose(.persist([CacheKeyData(key, data)]), transaction.work, key, &effects)
             }
             finish(transaction, nil, key, &line, context, &effects)
         case .applied(let response, let isFirst):
@@ -91,7 +91,7 @@ extension CacheHome {
                 // The write was a repetition, or its sender has given it up: its entry has done nothing.
                 line.transaction?.isPreparation = true
                 line.transaction?.log = .proposed
-                return propose(.persist(key, data), transaction.work, key, &effects)
+                return propose(.persist([CacheKeyData(key, data)]), transaction.work, key, &effects)
             }
             finish(transaction, (response, isFirst), key, &line, context, &effects)
         }
@@ -199,19 +199,35 @@ extension CacheHome {
         _ context: HomeContext,
         into effects: inout HomeEffects
     ) {
-        if let index { lastPlaced = max(lastPlaced, index) }
+        if let index {
+            lastPlaced = max(lastPlaced, index)
+            proposed[index] = proposal.keys
+        }
         if proposal.command == .removeAll {
             clearing = index == nil ? .no : .proposed
-            if let index { proposed[index] = .some(nil) }
-            return
+        } else if index == nil {
+            for key in proposal.keys { refused(key, context, &effects) }
         }
-        guard let key = proposal.key else { return }
-        if let index {
-            proposed[index] = key
-            return
-        }
-        refused(key, context, &effects)
     }
+
+    /// At the end of each turn: proposes the owners' data that has come in it.
+    package mutating func proposeGathered(into effects: inout HomeEffects) {
+        var entries: [CacheKeyData] = []
+        var bytes = 0
+        let all = gathered
+        gathered.removeAll(keepingCapacity: true)
+        for (place, entry) in all.enumerated() {
+            entries.append(entry)
+            bytes += entry.key.bytes.count + (entry.data.value?.count ?? 0)
+            let isFull = bytes >= CacheCommand.maxBatchBytes || entries.count == CacheCommand.maxBatch
+            guard isFull || place == all.count - 1 else { continue }
+            let command = CacheCommand.persist(entries)
+            effects.proposals.append(HomeProposal(keys: entries.map(\.key), id: nil, floor: 0, command: command))
+            (entries, bytes) = ([], 0)
+        }
+    }
+
+    package var hasGathered: Bool { !gathered.isEmpty }
 
     /// The log takes nothing more for the moment. Whoever was told to let go of the line may have done so; nobody is
     /// told of a change.
@@ -266,18 +282,17 @@ extension CacheHome {
         into effects: inout HomeEffects
     ) {
         lastApplied = max(lastApplied, index)
-        guard let found = proposed.removeValue(forKey: index) else { return openIfReady(context, &effects) }
+        guard let keys = proposed.removeValue(forKey: index) else { return openIfReady(context, &effects) }
         guard hasLease(context.now) else { return rest() }
-        if let key = found {
-            guard var line = directory.removeValue(forKey: key) else { return }
-            var isFirst = false
-            if case .written(_, let version) = response { isFirst = version.index == index }
+        var isFirst = false
+        if case .written(_, let version) = response { isFirst = version.index == index }
+        for key in keys {
+            guard var line = directory.removeValue(forKey: key) else { continue }
             line.transaction?.log = .applied(response, isFirst: isFirst)
             advance(key, &line, context, &effects)
             directory[key] = line.isIdle ? nil : line
-        } else {
-            clearing = .applied
         }
+        if keys.isEmpty { clearing = .applied }
         openIfReady(context, &effects)
     }
 

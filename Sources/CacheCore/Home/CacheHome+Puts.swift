@@ -24,7 +24,7 @@ extension CacheHome {
             return conclude(work)
         }
         statistics.writeBacks += 1
-        change(.persist(key, data), work, key, &line, current, context, &effects)
+        change(.persist([CacheKeyData(key, data)]), work, key, &line, current, context, &effects)
     }
 
     /// A line that a member let go of. Only the number of its latest grant will do: an older hint may have been

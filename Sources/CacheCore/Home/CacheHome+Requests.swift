@@ -386,11 +386,12 @@ extension CacheHome {
         if leavesOut(.noAcknowledgements) { line.transaction?.targets = [] }
     }
 
-    func propose(_ command: CacheCommand, _ work: HomeWork, _ key: CacheKey, _ effects: inout HomeEffects) {
+    mutating func propose(_ command: CacheCommand, _ work: HomeWork, _ key: CacheKey, _ effects: inout HomeEffects) {
         switch (work.kind, command) {
         case (.write(let write), .write):
-            effects.proposals.append(HomeProposal(key: key, id: write.id, floor: write.floor, command: command))
-        default: effects.proposals.append(HomeProposal(key: key, id: nil, floor: 0, command: command))
+            effects.proposals.append(HomeProposal(keys: [key], id: write.id, floor: write.floor, command: command))
+        case (_, .persist(let entries)): gathered += entries
+        default: effects.proposals.append(HomeProposal(keys: [key], id: nil, floor: 0, command: command))
         }
     }
 

@@ -36,8 +36,10 @@ package struct CacheHome: Sendable {
     var verdicts: WriteVerdicts
     /// Transactions that wait for acknowledgements, by their numbers.
     var open = OrderedMap<UInt64, CacheKey>()
-    /// Keys whose transactions are in the log and not applied, by log index; nil stands for all keys (FLUSHALL).
-    var proposed = LookupTable<UInt64, CacheKey?>()
+    /// Keys whose transactions are in the log and not applied, by log index; none stands for all keys (FLUSHALL).
+    var proposed = LookupTable<UInt64, [CacheKey]>()
+    /// Owners' data on its way into the log: what comes within one turn goes into one entry.
+    var gathered: [CacheKeyData] = []
     var nextGid: UInt64 = 1
 
     /// Of this term, whatever the reign: nobody is granted anything before the earlier reigns' proposals have taken
@@ -151,6 +153,7 @@ package struct CacheHome: Sendable {
         verdicts = WriteVerdicts(limit: configuration.maxVerdicts)
         open = OrderedMap()
         proposed = LookupTable()
+        gathered = []
         newcomers = []
         unsynchronised = OrderedMap()
         restoring = 0
@@ -173,7 +176,7 @@ package struct CacheHome: Sendable {
         begin(context, &effects)
         phase = .synchronising
         clearing = .proposed
-        effects.proposals.append(HomeProposal(key: nil, id: nil, floor: 0, command: .removeAll))
+        effects.proposals.append(HomeProposal(keys: [], id: nil, floor: 0, command: .removeAll))
         return true
     }
 

@@ -29,8 +29,8 @@ package struct HomeEffects: Sendable {
 }
 
 package struct HomeProposal: Sendable, Equatable {
-    /// Nil: all keys.
-    package var key: CacheKey?
+    /// Whose transactions wait for it; none: all keys'.
+    package var keys: [CacheKey]
     /// Nil: of the home itself.
     package var id: RequestID?
     package var floor: UInt64

@@ -5,8 +5,8 @@ package import Primitives
 package enum CacheCommand: Sendable, Equatable {
     /// A client's write. `data` is what the line's owner had written without the log.
     indirect case write(CacheKey, CacheOperation, data: LineData?, token: UInt64)
-    /// An owner's unlogged data reaches the log.
-    indirect case persist(CacheKey, LineData)
+    /// Owners' unlogged data reaches the log.
+    case persist([CacheKeyData])
     /// Those that still have these versions and whose time has come.
     case expire([CacheKeyVersion])
     /// FLUSHALL.
@@ -24,8 +24,20 @@ package enum CacheCommand: Sendable, Equatable {
     case join(CacheMember)
     case remove(CacheMember)
 
-    /// Entries of one `expire`, `flushed` or `released`.
+    /// Entries of one `persist`, `expire`, `flushed` or `released`.
     package static let maxBatch = 1_024
+    /// Keys and values of one `persist`, beyond which the next one goes into another.
+    package static let maxBatchBytes = 64 << 10
+}
+
+package struct CacheKeyData: Sendable, Equatable {
+    package var key: CacheKey
+    package var data: LineData
+
+    package init(_ key: CacheKey, _ data: LineData) {
+        self.key = key
+        self.data = data
+    }
 }
 
 package struct CacheKeyVersion: Sendable, Equatable {
@@ -55,10 +67,13 @@ extension CacheCommand {
             writer.bool(data != nil)
             data?.encode(into: &writer)
             writer.varint(token)
-        case .persist(let key, let data):
+        case .persist(let entries):
             writer.u8(2)
-            writer.blob(key.bytes)
-            data.encode(into: &writer)
+            writer.varint(UInt64(entries.count))
+            for entry in entries {
+                writer.blob(entry.key.bytes)
+                entry.data.encode(into: &writer)
+            }
         case .expire(let entries):
             writer.u8(3)
             writer.keyVersions(entries)
@@ -93,7 +108,7 @@ extension CacheCommand {
                 data: try reader.bool() ? try LineData(decoding: &reader) : nil,
                 token: try reader.varint()
             )
-        case 2: self = .persist(try reader.cacheKey(), try LineData(decoding: &reader))
+        case 2: self = .persist(try reader.keyData())
         case 3: self = .expire(try reader.keyVersions())
         case 4: self = .removeAll
         case 5: self = .flushed(try reader.keyVersions())
@@ -151,6 +166,14 @@ extension ByteReader {
         var entries: [CacheKeyVersion] = []
         for _ in 0..<(try count(limit: CacheCommand.maxBatch, "cache entries")) {
             entries.append(CacheKeyVersion(try cacheKey(), try CacheVersion(decoding: &self)))
+        }
+        return entries
+    }
+
+    fileprivate mutating func keyData() throws(DecodingError) -> [CacheKeyData] {
+        var entries: [CacheKeyData] = []
+        for _ in 0..<(try count(limit: CacheCommand.maxBatch, "cache entries")) {
+            entries.append(CacheKeyData(try cacheKey(), try LineData(decoding: &self)))
         }
         return entries
     }

@@ -78,11 +78,8 @@ package struct CacheState: Sendable {
         switch command {
         case .write(let key, let operation, let data, let token):
             return write(key, operation, data, token, version, stamp, &effects)
-        case .persist(let key, let data):
-            let held = current(key)
-            if let current = held, data.version <= current.version { return .done }
-            if held == nil, isCleared(data.version) { return .done }
-            store(data, key, stamp, &effects)
+        case .persist(let entries):
+            for entry in entries { persist(entry.data, entry.key, stamp, &effects) }
         case .expire(let entries):
             for entry in entries {
                 let hash = entry.key.hash
@@ -111,6 +108,18 @@ package struct CacheState: Sendable {
             if view.remove(member) { effects.view = view }
         }
         return .done
+    }
+
+    private mutating func persist(
+        _ data: LineData,
+        _ key: CacheKey,
+        _ stamp: UInt64,
+        _ effects: inout CacheEffects
+    ) {
+        let held = current(key)
+        if let current = held, data.version <= current.version { return }
+        if held == nil, isCleared(data.version) { return }
+        store(data, key, stamp, &effects)
     }
 
     private mutating func write(
