@@ -22,6 +22,7 @@ extension Replica {
             if !storeWaiters.isEmpty { noteStored(entries, &effects) }
         case .released(let entries): proposeInternal(.cache(.released(entries)), now, &effects)
         case .changed(let mark): proposeInternal(.cache(.memoryChanged(mark)), now, &effects)
+        case .fenced(let mark): proposeInternal(.cache(.memoryFenced(mark)), now, &effects)
         case .cleared(let version): proposeInternal(.cache(.memoryCleared(version)), now, &effects)
         case .lost: home.memoryWasLost()
         case .walked(let walk, let result):
@@ -114,6 +115,8 @@ package enum MemoryInput: Sendable {
     /// The state need not keep these any longer.
     case released([CacheKeyVersion])
     case changed(MemoryMark)
+    /// It is what it was, behind a new fence.
+    case fenced(MemoryMark)
     /// Everything up to this version was removed from Redis.
     case cleared(CacheVersion)
     /// It may have lost what it had: nothing that was granted of it may be kept.

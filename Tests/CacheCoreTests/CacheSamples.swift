@@ -91,7 +91,7 @@ struct CacheSamples {
     mutating func versions() -> [CacheKeyVersion] { (0..<below(4)).map { _ in CacheKeyVersion(key(), version()) } }
 
     mutating func command() -> CacheCommand {
-        switch random.below(10) {
+        switch random.below(11) {
         case 0..<2: .write(key(), operation(), data: bool() ? data() : nil, token: number())
         case 2: .persist((0..<below(4)).map { _ in CacheKeyData(key(), data()) })
         case 3: .expire(versions())
@@ -100,6 +100,7 @@ struct CacheSamples {
         case 6: .released(versions())
         case 7: bool() ? .join(member()) : .remove(member())
         case 8: .memoryChanged(MemoryMark(epoch: number(), runID: bytes()))
+        case 9: .memoryFenced(MemoryMark(epoch: number(), runID: bytes()))
         default: .memoryCleared(version())
         }
     }

@@ -50,6 +50,37 @@ struct MemoryStateTests {
         #expect(state.current(key)?.value == [4])
     }
 
+    @Test("a fence that the log does not know of means that its leader may have found the memory emptied")
+    func meeting() {
+        func mark(_ epoch: UInt64, _ run: String = "a") -> MemoryMark {
+            MemoryMark(epoch: epoch, runID: Array(run.utf8))
+        }
+        let logged = mark(5)
+        #expect(MemoryMark().meeting(mark(1), previous: nil, hasServed: false) == .changed)
+        #expect(logged.meeting(mark(6), previous: 5, hasServed: false) == .raised)
+        #expect(mark(6).meeting(mark(6), previous: 6, hasServed: true) == .known)
+        #expect(logged.meeting(mark(6), previous: 6, hasServed: true) == .raised)
+        // Emptied, another process, an older copy, and a leader of term 6 of which the log has nothing.
+        #expect(logged.meeting(mark(6), previous: nil, hasServed: false) == .changed)
+        #expect(logged.meeting(mark(6, "b"), previous: 5, hasServed: false) == .changed)
+        #expect(logged.meeting(mark(6), previous: 4, hasServed: false) == .changed)
+        #expect(logged.meeting(mark(7), previous: 6, hasServed: false) == .changed)
+        #expect(mark(6).meeting(mark(6), previous: 5, hasServed: true) == .changed)
+    }
+
+    @Test("a new fence is noted and nothing written anew; after a change everything is")
+    func fenced() {
+        var state = cleared()
+        let set = CacheOperation.set(value: [1], expiry: .never, condition: .always, wantsOld: false)
+        apply(.write(key, set, data: nil, token: 0), 21, &state)
+        apply(.flushed([CacheKeyVersion(key, CacheVersion(index: 21))]), 22, &state)
+        let mark = MemoryMark(epoch: 3, runID: [1])
+        apply(.memoryFenced(mark), 23, &state)
+        #expect(state.memory == mark && state.memoryChanges == 0 && state.store.dirtyBytes == 0)
+        apply(.memoryChanged(mark), 24, &state)
+        #expect(state.memoryChanges == 1 && state.store.dirtyBytes > 0)
+    }
+
     @Test("a run id of any length can be logged and read again")
     func longRunID() throws {
         let command = CacheCommand.memoryChanged(MemoryMark(epoch: 1, runID: Array(repeating: 7, count: 10_000)))

@@ -176,7 +176,7 @@ extension SmallWorld {
             let base = entry.proposal.command == .removeAll ? history.latest : old.version
             if let wrong = history.create(new.version, new.value, after: base) { fail(wrong) }
             if entry.proposal.command == .removeAll { history.clearing = new.version }
-        case .flushed, .released, .memoryChanged, .memoryCleared, .join, .remove:
+        case .flushed, .released, .memoryChanged, .memoryFenced, .memoryCleared, .join, .remove:
             fail("a home does not propose \(entry.proposal.command)")
         }
     }

@@ -16,8 +16,11 @@ extension CacheHome {
     ) {
         // An owner's versions share the index of the logged one that they follow. So nobody has written since if the
         // log still has that one, or an earlier write of the same owner.
-        let isDescendant = data.version.index == current.version.index
-        guard isDescendant, data.version > current.version else {
+        // The memory (Redis) may have let it expire meanwhile, and then the word of the line's only owner counts.
+        let isForgotten = context.state.store.isWrittenBack && !context.state.holds(key) && current.value == nil
+        let isOwners = isForgotten && line.isSilent && line.gid(of: work.from) == gid
+        let isDescendant = data.version.index == current.version.index || isOwners
+        guard isDescendant, data.version > current.version || isOwners else {
             if !isDescendant { statistics.staleMessages += 1 }
             if reason == .evict, line.gid(of: work.from) == gid { line.drop(work.from) }
             effects.send.append((work.from, .putDone(key, gid: gid, data.version, isStored: isDescendant)))

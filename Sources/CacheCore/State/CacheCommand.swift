@@ -18,6 +18,8 @@ package enum CacheCommand: Sendable, Equatable {
     /// The memory is not what it was: it was met for the first time, has lost data, or another process answers. All
     /// that is still held has to reach it again.
     case memoryChanged(MemoryMark)
+    /// A leader has raised its fence in the memory, and found what was confirmed to be there.
+    case memoryFenced(MemoryMark)
     /// What stood in the memory before the removal of everything (FLUSHALL) with this version is gone from it.
     case memoryCleared(CacheVersion)
     /// To the system shard: who may hold lines.
@@ -96,6 +98,9 @@ extension CacheCommand {
         case .memoryCleared(let version):
             writer.u8(10)
             version.encode(into: &writer)
+        case .memoryFenced(let mark):
+            writer.u8(11)
+            mark.encode(into: &writer)
         }
     }
 
@@ -117,6 +122,7 @@ extension CacheCommand {
         case 8: self = .released(try reader.keyVersions())
         case 9: self = .memoryChanged(try MemoryMark(decoding: &reader))
         case 10: self = .memoryCleared(try CacheVersion(decoding: &reader))
+        case 11: self = .memoryFenced(try MemoryMark(decoding: &reader))
         case let tag: throw .unknownTag(what: "cache command", value: UInt64(tag))
         }
     }
@@ -126,7 +132,9 @@ extension CacheCommand {
         switch self {
         case .write(_, let operation, _, _):
             if case .remove = operation { false } else { true }
-        case .persist, .expire, .removeAll, .flushed, .released, .memoryChanged, .memoryCleared, .join, .remove: false
+        case .persist, .expire, .removeAll, .flushed, .released, .memoryChanged, .memoryFenced, .memoryCleared, .join,
+            .remove:
+            false
         }
     }
 }

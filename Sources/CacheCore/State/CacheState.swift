@@ -100,6 +100,7 @@ package struct CacheState: Sendable {
             memory = mark
             memoryChanges += 1
             store.markAllDirty()
+        case .memoryFenced(let mark): memory = mark
         case .memoryCleared(let cleared):
             if cleared.index == clearedThrough { isMemoryToClear = false }
         case .join(let member):

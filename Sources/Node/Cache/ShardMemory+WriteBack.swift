@@ -26,11 +26,11 @@ extension ShardMemory {
     /// Does what can be done now. Called after every change, and on each tick.
     func pump(_ state: CacheState, _ now: Instant) {
         if state.memoryChanges != knownChanges { rescan(state, now) }
-        if let said = mark {
-            if state.memoryChanges > said.after, state.memory == said.mark {
-                mark = nil
+        if let said {
+            if said.isApplied(state) {
+                self.said = nil
             } else if now.since(said.at) >= .milliseconds(1_000) {
-                say(said.mark, now)
+                say(said.mark, isChange: said.isChange, now)
             }
         }
         switch fence {

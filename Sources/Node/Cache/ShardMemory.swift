@@ -30,7 +30,7 @@ final class ShardMemory {
     /// Reads that wait for the fence.
     private var fills: [CacheFill] = []
     /// Said in the log, until it is applied.
-    var mark: (mark: MemoryMark, after: UInt64, at: Instant)?
+    var said: SaidMark?
     /// Redis has lost data, and that is not on its way to the log yet.
     private var isLossUnsaid = false
     /// Changes of the memory whose keys the queue knows of.
@@ -46,6 +46,19 @@ final class ShardMemory {
         case underWay
         /// To be tried, or said, again by then.
         case waiting(until: Instant)
+    }
+
+    struct SaidMark {
+        var mark: MemoryMark
+        /// Redis may have lost data.
+        var isChange: Bool
+        /// How many changes the log knew of before.
+        var after: UInt64
+        var at: Instant
+
+        func isApplied(_ state: CacheState) -> Bool {
+            state.memory == mark && (!isChange || state.memoryChanges > after)
+        }
     }
 
     init(_ owner: LoopMemory, _ shard: ShardID, epoch: UInt64) {
@@ -73,16 +86,18 @@ final class ShardMemory {
         case .success(let met):
             fence = .raised
             fenceBackoff = .zero
-            defer { hasServed = true }
-            // An epoch that is none or lower, or another process: what was confirmed may be gone.
             let known = owner.state(shard)?.memory ?? MemoryMark()
             let mark = MemoryMark(epoch: epoch, runID: Array(met.runID.utf8))
-            if met.previous.map({ $0 < known.epoch }) ?? true || mark.runID != known.runID || isLossUnsaid {
+            switch known.meeting(mark, previous: met.previous, hasServed: hasServed) {
+            case _ where isLossUnsaid, .changed:
                 queue.memoryWasLost()
                 if hasServed { owner.step(shard, .lost) }
                 isLossUnsaid = false
-                say(mark, now)
+                say(mark, isChange: true, now)
+            case .raised where said == nil: say(mark, isChange: false, now)
+            case .raised, .known: break
             }
+            hasServed = true
             let waiting = fills
             fills = []
             for fill in waiting { fetch(fill) }
@@ -103,9 +118,9 @@ final class ShardMemory {
         }
     }
 
-    func say(_ mark: MemoryMark, _ now: Instant) {
-        self.mark = (mark, owner.state(shard)?.memoryChanges ?? 0, now)
-        owner.step(shard, .changed(mark))
+    func say(_ mark: MemoryMark, isChange: Bool, _ now: Instant) {
+        said = SaidMark(mark: mark, isChange: isChange, after: owner.state(shard)?.memoryChanges ?? 0, at: now)
+        owner.step(shard, isChange ? .changed(mark) : .fenced(mark))
     }
 
     /// Redis lost data, or may have: everything that is held is written anew, and all that was read of it forgotten.
