@@ -55,12 +55,12 @@ kill-run: ## Random kill -9 of nodes, producers and consumers at work: SPAN=600 
 		SYNCLINE_BINARY=$$PWD/.build/release/syncline swift test -c release --skip-build --disable-xctest \
 		--no-parallel --filter '^ClusterTests\.RealProcesses/Queues/randomKills'
 
-cache-run: ## Random kill -9 and pauses of nodes, cache clients at work, histories checked: SPAN=600 seconds
+cache-run: ## Nodes and Redis killed, paused, cut off, cache clients at work, histories checked: SPAN=600 s each
 	@scripts/setup.sh test
 	@SYNCLINE_STRICT=1 SYNCLINE_TESTING=1 swift build -c release --build-tests
 	@SYNCLINE_STRICT=1 SYNCLINE_TESTING=1 SYNCLINE_CACHE_SECONDS=$(SPAN) SWIFT_BACKTRACE=enable=no \
 		SYNCLINE_BINARY=$$PWD/.build/release/syncline swift test -c release --skip-build --disable-xctest \
-		--no-parallel --filter '^ClusterTests\.RealProcesses/Caches/randomFaults'
+		--no-parallel --filter '^ClusterTests\.RealProcesses/(Caches|CacheMemoryFaults)/randomFaults'
 
 cluster: ## Three nodes on this machine until Ctrl-C, with data under data/
 	@scripts/setup.sh build

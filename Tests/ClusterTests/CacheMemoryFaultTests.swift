@@ -205,13 +205,14 @@ extension RealProcesses {
             }
         }
 
-        @Test("no stale read and no lost write while Redis and nodes are killed and paused, and the nodes keep little")
+        @Test("no stale read and no lost write while nodes and Redis fall in every way, and the nodes keep little")
         func randomFaults() throws {
-            let seconds = ProcessInfo.processInfo.environment["SYNCLINE_CACHE_SECONDS"].flatMap(Int.init) ?? 15
-            let span = Duration.seconds(seconds)
+            let span = Duration.seconds(NodeFault.cacheSeconds)
             let redis = try RedisServer.durable()
-            let settings = redis.settings + ["--cache-store-bytes", "1MiB", "--cache-dirty-bytes", "1MiB"]
-            try withCluster(settings: settings, budget: span * 3 + .seconds(120)) { cluster in
+            let network = try ProxyNetwork(nodes: 3)
+            var settings = redis.settings + ["--cache-store-bytes", "1MiB", "--cache-dirty-bytes", "1MiB"]
+            settings += ["--request-timeout-ms", "1500"]
+            try withCluster(network: network, settings: settings, budget: span * 3 + .seconds(120)) { cluster in
                 let load = CacheLoad(cluster.nodes)
                 let filler = try Filler(cluster.nodes)
                 defer { filler.stop() }
@@ -220,28 +221,24 @@ extension RealProcesses {
                 var random = SystemRandomNumberGenerator()
                 var faults: [String: Int] = [:]
                 while ContinuousClock.now < end {
-                    let victim = try #require(cluster.nodes.randomElement(using: &random))
-                    let kind = Int.random(in: 0..<4, using: &random)
-                    switch kind {
-                    case 0:
-                        try victim.kill()
-                        try load.progress(by: 100)
-                        try cluster.start(victim)
-                    case 1:
-                        victim.pause()
-                        try load.progress(by: 100)
-                        victim.resume()
-                    case 2:
+                    let victim = Int.random(in: 0..<3, using: &random)
+                    // Half of them befall Redis.
+                    if Bool.random(using: &random) {
+                        let fault = try #require(NodeFault.allCases.randomElement(using: &random))
+                        try fault.inject(victim, cluster, network) { try load.progress(by: 100) }
+                        faults[fault.rawValue, default: 0] += 1
+                    } else if Bool.random(using: &random) {
                         try redis.kill()
                         try load.progress(by: 20)
                         try redis.start()
-                    default:
+                        faults["Redis killed", default: 0] += 1
+                    } else {
                         redis.pause()
                         try load.progress(by: 20)
                         redis.resume()
+                        faults["Redis paused", default: 0] += 1
                     }
-                    faults[["kills", "pauses", "Redis kills", "Redis pauses"][kind], default: 0] += 1
-                    try victim.waitUntilReady()
+                    try cluster.nodes[victim].waitUntilReady()
                     try load.progress(by: 100)
                 }
                 try eventually("some were read from Redis") { try statistic("memory_fetches_total", cluster) > 0 }

@@ -5,11 +5,6 @@ import Testing
 extension RealProcesses {
     @Suite("The cache under faults: no stale read, no lost write", .serialized)
     struct Caches {
-        /// How long the random faults go on; `make cache-run` asks for ten minutes.
-        private static var faultSeconds: Int {
-            ProcessInfo.processInfo.environment["SYNCLINE_CACHE_SECONDS"].flatMap(Int.init) ?? 15
-        }
-
         @Test("one key through three nodes: the states of its lines as reads and writes go round")
         func states() throws {
             try withCluster { cluster in
@@ -36,7 +31,7 @@ extension RealProcesses {
 
         @Test("what nodes hold agrees while one after the other is killed, paused, or cut off both ways or one")
         func randomFaults() throws {
-            let span = Duration.seconds(Self.faultSeconds)
+            let span = Duration.seconds(NodeFault.cacheSeconds)
             let network = try ProxyNetwork(nodes: 3)
             let settings = ["--request-timeout-ms", "1500"]
             try withCluster(network: network, settings: settings, budget: span * 3 + .seconds(120)) { cluster in
@@ -44,54 +39,19 @@ extension RealProcesses {
                 try load.progress(by: 200)
                 let end = ContinuousClock.now + span
                 var random = SystemRandomNumberGenerator()
-                var counts: [Fault: Int] = [:]
+                var counts: [NodeFault: Int] = [:]
                 while ContinuousClock.now < end {
-                    let fault = try #require(Fault.allCases.randomElement(using: &random))
+                    let fault = try #require(NodeFault.allCases.randomElement(using: &random))
                     let victim = Int.random(in: 0..<3, using: &random)
-                    try inject(fault, victim, cluster, network) { try load.progress(by: 100) }
+                    try fault.inject(victim, cluster, network) { try load.progress(by: 100) }
                     counts[fault, default: 0] += 1
                     try cluster.nodes[victim].waitUntilReady()
                     try load.progress(by: 100)
                 }
                 let summary = try load.finish()
                 try cluster.waitUntilEqual()
-                let list = Fault.allCases.map { "\(counts[$0] ?? 0) \($0.rawValue)" }.joined(separator: ", ")
-                print("random faults: \(list) in \(Self.faultSeconds) s; \(summary)")
-            }
-        }
-
-        private enum Fault: String, CaseIterable {
-            case kill = "killed"
-            case pause = "paused"
-            case isolate = "cut off"
-            case mute = "unheard"
-        }
-
-        private func inject(
-            _ fault: Fault,
-            _ victim: Int,
-            _ cluster: TestCluster,
-            _ network: ProxyNetwork,
-            meanwhile: () throws -> Void
-        ) throws {
-            let node = cluster.nodes[victim]
-            switch fault {
-            case .kill:
-                try node.kill()
-                try meanwhile()
-                try cluster.start(node)
-            case .pause:
-                node.pause()
-                try meanwhile()
-                node.resume()
-            case .isolate:
-                try network.isolate(victim)
-                try meanwhile()
-                try network.heal()
-            case .mute:
-                for other in 0..<3 where other != victim { try network.drop(from: victim, to: other) }
-                try meanwhile()
-                try network.heal()
+                let list = NodeFault.allCases.map { "\(counts[$0] ?? 0) \($0.rawValue)" }.joined(separator: ", ")
+                print("random faults: \(list) in \(NodeFault.cacheSeconds) s; \(summary)")
             }
         }
 
