@@ -20,6 +20,15 @@ extension AsyncRequests {
         }
     }
 
+    /// Nil: there is no cache.
+    func cacheStatistics() async -> CacheStatistics? {
+        let loop = nextLoop()
+        let cache = cache
+        return await withCheckedContinuation { continuation in
+            loop.execute { continuation.resume(returning: cache(loop)?.statistics) }
+        }
+    }
+
     private static func hit(_ key: CacheKey, _ port: any CachePort) -> CacheRead? {
         var read: CacheRead?
         key.bytes.withUnsafeBytes { bytes in

@@ -6,7 +6,8 @@ import LockCore
 import NIOCore
 import Primitives
 
-/// `GET /v1/events`: server-sent events (`lock`, `session`, `leadership`, `membership`) until the client goes away.
+/// `GET /v1/events`: server-sent events (`lock`, `session`, `leadership`, `membership`, `cache`) until the client goes
+/// away.
 /// A client too slow to take them is disconnected rather than left with a gap.
 struct EventStream: Sendable {
     let services: HTTPServices
@@ -73,10 +74,11 @@ struct EventStream: Sendable {
         "event: \(event)\ndata: \(data.text)\n\n"
     }
 
-    /// Compares the node's status once a second: leadership and membership have no events of their own.
+    /// Compares the node's status once a second: leadership, membership and the cache have no events of their own.
     private func watchCluster(_ source: AsyncStream<String>.Continuation) async throws {
         let beats = max(1, Int(services.configuration.heartbeat.nanoseconds / 1_000_000_000))
         var last = await services.administration.status()
+        var cache = await services.requests.cacheStatistics().map { CacheWatch($0) }
         var turn = 0
         while !Task.isCancelled {
             do { try await Task.sleep(for: .seconds(Self.pollSeconds)) } catch { return }
@@ -85,6 +87,8 @@ struct EventStream: Sendable {
             let status = await services.administration.status()
             for chunk in Self.changes(from: last, to: status) { send(chunk, to: source) }
             last = status
+            guard cache != nil, let statistics = await services.requests.cacheStatistics() else { continue }
+            for event in cache?.changes(statistics) ?? [] { send(Self.frame("cache", event), to: source) }
         }
     }
 

@@ -165,7 +165,7 @@ extension OpenAPIDocument {
               \(problem)}}},
         "/v1/events": {
           "get": {"operationId": "watchEvents", "tags": ["cluster"],
-            "summary": "Server-sent events: lock, session, leadership, membership.",
+            "summary": "Server-sent events: lock, session, leadership, membership, cache.",
             "parameters": [\(parameter("namespace")),
               {"name": "name", "in": "query", "description": "Only this lock's events.", "schema": {"type": "string"}}],
             "responses": {"200": {"description": "A stream that does not end.", "content": {"text/event-stream": {}}},
