@@ -42,27 +42,3 @@ package struct TransportConfiguration: Sendable {
 
     package init(seed: UInt64) { self.seed = seed }
 }
-
-/// Waiting times between attempts to connect: doubling from `min` to `max`, each drawn from its upper half so that
-/// nodes that lost each other at the same moment do not try in step.
-struct Backoff {
-    private let min: Interval
-    private let max: Interval
-    private var attempts: UInt64 = 0
-
-    init(min: Interval, max: Interval) {
-        self.min = min
-        self.max = max
-    }
-
-    mutating func reset() { attempts = 0 }
-
-    /// The wait before the next attempt; a refusal that only an operator can mend waits the longest time at once.
-    mutating func next(_ random: inout SeededRandom) -> Interval {
-        let full = Swift.min(min * (1 << Swift.min(attempts, 20)), max)
-        attempts += 1
-        return random.interval(from: full / 2, to: full + Interval(nanoseconds: 1))
-    }
-
-    mutating func exhaust() { attempts = 20 }
-}

@@ -54,17 +54,4 @@ struct BreakerTests {
         breaker.failed()
         #expect(breaker.state == .open)
     }
-
-    @Test("waits double up to their bound, are drawn from the upper half, and begin anew after a success")
-    func backoff() {
-        var random = SeededRandom(seed: 3)
-        var backoff = Backoff(min: .milliseconds(20), max: .milliseconds(1_000))
-        for full in [20, 40, 80, 160, 320, 640, 1_000, 1_000] as [UInt64] {
-            let wait = backoff.next(&random)
-            #expect(wait >= .milliseconds(full / 2) && wait <= .milliseconds(full), "\(wait) of \(full)")
-        }
-        for _ in 0..<100 { #expect(backoff.next(&random) <= .milliseconds(1_000)) }
-        backoff.reset()
-        #expect(backoff.next(&random) <= .milliseconds(20))
-    }
 }

@@ -60,24 +60,3 @@ struct Breaker {
         }
     }
 }
-
-/// Waiting times between attempts to connect: doubling from `min` to `max`, each drawn from its upper half so that
-/// nodes that lost the server at the same moment do not try in step.
-struct Backoff {
-    private let min: Interval
-    private let max: Interval
-    private var attempts: UInt64 = 0
-
-    init(min: Interval, max: Interval) {
-        self.min = min
-        self.max = max
-    }
-
-    mutating func reset() { attempts = 0 }
-
-    mutating func next(_ random: inout SeededRandom) -> Interval {
-        let full = Swift.min(min * (1 << Swift.min(attempts, 20)), max)
-        attempts += 1
-        return random.interval(from: full / 2, to: full + Interval(nanoseconds: 1))
-    }
-}
