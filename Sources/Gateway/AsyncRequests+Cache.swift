@@ -12,7 +12,7 @@ extension AsyncRequests {
                 guard let port = cache(loop) else {
                     return continuation.resume(returning: .failed(RefusalText(CacheFailure.disabled)))
                 }
-                if case .read(let key) = request, let read = Self.hit(key, port) {
+                if case .read(let key) = request, let read = port.held(key) {
                     return continuation.resume(returning: .read(read))
                 }
                 CacheService(port, timeout: timeout).perform(request) { continuation.resume(returning: $0) }
@@ -27,20 +27,5 @@ extension AsyncRequests {
         return await withCheckedContinuation { continuation in
             loop.execute { continuation.resume(returning: cache(loop)?.statistics) }
         }
-    }
-
-    private static func hit(_ key: CacheKey, _ port: any CachePort) -> CacheRead? {
-        var read: CacheRead?
-        key.bytes.withUnsafeBytes { bytes in
-            _ = port.withHit(bytes) { hit in
-                read = CacheRead(
-                    value: hit.exists ? Array(hit.value) : nil,
-                    version: hit.version,
-                    remaining: hit.remaining,
-                    state: hit.state
-                )
-            }
-        }
-        return read
     }
 }

@@ -148,6 +148,18 @@ package struct LineInspection: Sendable, Equatable {
     }
 }
 
+/// What a node has written back of its lines.
+package struct CacheFlushReport: Sendable, Equatable {
+    /// Those that were to be, and how many of them time did not suffice for.
+    package var lines: Int
+    package var left: Int
+
+    package init(lines: Int, left: Int) {
+        self.lines = lines
+        self.left = left
+    }
+}
+
 /// What nodes say to each other. One frame carries many.
 package enum PeerMessage: Sendable, Equatable {
     case raft(ShardID, RaftMessage)
@@ -173,4 +185,7 @@ package enum PeerMessage: Sendable, Equatable {
     /// What does this node hold of the key, and the answer.
     case inspectLine(ticket: UInt64, CacheKey)
     case lineInspected(ticket: UInt64, LineInspection)
+    /// Write back what you have written without the log, in so many milliseconds, and the answer.
+    case flushLines(ticket: UInt64, within: UInt64)
+    case linesFlushed(ticket: UInt64, CacheFlushReport)
 }

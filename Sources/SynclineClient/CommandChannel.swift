@@ -206,7 +206,7 @@ extension SynclineError {
         self.init(
             code: code,
             message: message,
-            outcome: code == .unknownOutcome ? .unknown : .notDone,
+            outcome: code == .unknownOutcome || code == .partlyDone ? .unknown : .notDone,
             cycle: code == .deadlock ? DeadlockEdge.cycle(inServerText: message) : []
         )
     }

@@ -57,6 +57,8 @@ public struct SynclineError: Error, Sendable, Equatable, CustomStringConvertible
         public static let noCredit = Code(rawValue: "NOCREDIT")
         /// The queue was deleted, or its consumer ended, while a receive waited.
         public static let ended = Code(rawValue: "ENDED")
+        /// Of several keys or nodes some were dealt with, and not all; the message names the others.
+        public static let partlyDone = Code(rawValue: "PARTLYDONE")
         /// The node has too much to do; the client has already waited and tried again.
         public static let busy = Code(rawValue: "BUSY")
         /// A node answered, but the cluster had no leader with a quorum in time.

@@ -21,6 +21,8 @@ private enum Tag {
     static let cacheView: UInt8 = 13
     static let inspectLine: UInt8 = 14
     static let lineInspected: UInt8 = 15
+    static let flushLines: UInt8 = 16
+    static let linesFlushed: UInt8 = 17
 }
 
 extension PeerMessage {
@@ -82,6 +84,15 @@ extension PeerMessage {
             writer.u8(Tag.lineInspected)
             writer.varint(ticket)
             inspection.encode(into: &writer)
+        case .flushLines(let ticket, let milliseconds):
+            writer.u8(Tag.flushLines)
+            writer.varint(ticket)
+            writer.varint(milliseconds)
+        case .linesFlushed(let ticket, let report):
+            writer.u8(Tag.linesFlushed)
+            writer.varint(ticket)
+            writer.varint(UInt64(report.lines))
+            writer.varint(UInt64(report.left))
         }
     }
 
@@ -146,6 +157,12 @@ extension PeerMessage {
             )
         case Tag.lineInspected:
             return .lineInspected(ticket: try reader.varint(), try LineInspection(decoding: &reader))
+        case Tag.flushLines: return .flushLines(ticket: try reader.varint(), within: try reader.varint())
+        case Tag.linesFlushed:
+            let ticket = try reader.varint()
+            let (lines, left) = (try reader.varint(), try reader.varint())
+            guard left <= lines, lines <= UInt64(Int32.max) else { throw .invalidValue(what: "flushed lines") }
+            return .linesFlushed(ticket: ticket, CacheFlushReport(lines: Int(lines), left: Int(left)))
         default: throw .unknownTag(what: "peer message", value: UInt64(tag))
         }
     }

@@ -97,6 +97,44 @@ struct CacheCommandTests {
         await second.stop()
     }
 
+    @Test("a node that does not answer hides no other one's figures; that none does is an error")
+    func statsWithoutOne() async throws {
+        func stats(_ ports: [Int], _ format: String) async throws -> (any Error)? {
+            let endpoints = ports.flatMap { ["--endpoint", "127.0.0.1:\($0)"] }
+            let line = ["cache", "stats", "--output", format] + endpoints
+            var command = try #require(try SynclineTool.parseAsRoot(line) as? any AsyncParsableCommand)
+            do {
+                try await command.run()
+                return nil
+            } catch { return error }
+        }
+        let gone = try await LoopbackServer.start { _, _ in .close }
+        await gone.stop()
+        for format in ["table", "json"] {
+            let server = try await LoopbackServer.start { words, _ in Self.answer(words) }
+            #expect(try await stats([gone.port, server.port, gone.port], format) == nil)
+            #expect(server.received == [["CACHE.STATS"]])
+            await server.stop()
+        }
+        #expect(try await stats([gone.port, gone.port], "table") as? Status == .unreachable)
+    }
+
+    @Test("keys that cannot be removed do not keep the others from it, and the status tells")
+    func removals() async throws {
+        let (sent, error) = try await run(["del", "a", "b", "c", "d"]) { words in
+            switch words[1] {
+            case "b": .error("UNKNOWN no answer in time")
+            case "c": .error("OOM no room")
+            default: .integer(1)
+            }
+        }
+        #expect(sent == ["DEL a", "DEL b", "DEL c", "DEL d"] && error as? Status == .failure)
+        let report = CacheRemovalReport(removed: 2, unknown: ["b"], notDone: ["c"])
+        #expect(report.text(of: 4) == "removed 2 of 4\nperhaps removed: b\nnot done: c")
+        let (flushed, failure) = try await run(["flush", "--all"]) { _ in .error("PARTLYDONE no answer from n2") }
+        #expect(flushed == ["CACHE.FLUSH ALL"] && failure as? Status == .failure)
+    }
+
     @Test("a scan lists a key once, however often it comes, and stops at its limit")
     func scan() async throws {
         let (sent, error) = try await run(["scan", "--limit", "3"]) { words in

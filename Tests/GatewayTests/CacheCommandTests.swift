@@ -54,6 +54,7 @@ struct CacheCommandTests {
             ("SET a 1 IFEQ 1", "$-1/"), ("SET a 1 IFNE 1", "+OK/"), ("SET a 2 IFEQ 1", "+OK/"),
             ("SET a 3 IFEQ 1", "$-1/"), ("SET a 3 IFNE 2", "$-1/"), ("SET a 3 IFEQ 1 GET", "$1/2/"),
             ("SET a 3 IFVERSION 2", "+OK/"), ("SET a 4 IFVERSION 2", "$-1/"), ("SET a 4 ifversion 3", "+OK/"),
+            ("DEL a", ":1/"), ("SET a 5 IFVERSION 4", "$-1/"), ("SET b 1 IFVERSION 0", "$-1/"), ("DBSIZE", ":0/"),
             ("SET a 4 IFVERSION 3.0", "-ERR '3.0' is no version; LINE and ETags show them as 1205 or 1205.3/"),
         ])
     }
@@ -267,6 +268,7 @@ struct CacheCommandTests {
             (.busy(reason: "r"), "-BUSY r; nothing was done, try again shortly/"),
             (.unavailable(reason: "r"), "-UNAVAILABLE r; nothing was done, try again/"),
             (.unknown(reason: "r"), "-UNKNOWN r; the outcome is unknown: read the key to see whether it was done/"),
+            (.partly(reason: "r"), "-PARTLYDONE r; the rest was done/"),
             (.memoryDown(reason: "r"), "-BACKENDDOWN r; nothing was done, try again/"),
             (.disabled, "-ERR this node does not serve the cache (roles)/"),
         ]
@@ -275,8 +277,7 @@ struct CacheCommandTests {
             for command in ["GET a", "SET a 1", "MGET a", "DBSIZE", "SCAN 0", "KEYS *", "FLUSHALL", "DEL a"] {
                 #expect(try talk.say(command) == line, "\(command)")
             }
-            let many = line.dropLast() + "; 0 of 2 keys were carried out/"
-            #expect(try talk.say("MSET a 1 b 2") == many)
+            for command in ["CACHE.FLUSH", "CACHE.EVICT a"] { #expect(try talk.say(command) == line, "\(command)") }
         }
         world.cache.failure = nil
         for refusal in CacheRefusal.allCases {
@@ -289,6 +290,61 @@ struct CacheCommandTests {
         #expect(RefusalText(.memoryDown).firstWord == "BACKENDDOWN")
         let errors = world.observer.counts.withLock { $0.errors }
         #expect(errors.contains("BACKENDDOWN") && errors.contains("OOM"))
+    }
+
+    @Test("a write of several keys that fails in part names the keys that were not done, and those that are not known")
+    func partFailures() throws {
+        let world = CacheWorld()
+        let talk = try CacheTalk(world)
+        let (b, c, d) = (CacheKey("b"), CacheKey("c"), CacheKey("d"))
+        world.cache.failures = [b: .busy(reason: "r")]
+        #expect(
+            try talk.say("MSET a 1 b 2 c 3")
+                == "-PARTLYDONE 2 of 3 keys were carried out; "
+                + "not done: 'b' (BUSY r; nothing was done, try again shortly)/"
+        )
+        #expect(try talk.say("MGET a b c") == "*3/$1/1/$-1/$1/3/")
+        world.cache.failures = [b: .unknown(reason: "no answer"), c: .unknown(reason: "no answer")]
+        world.cache.refusals = [d: .outOfMemory]
+        #expect(
+            try talk.say("DEL a b c d e")
+                == "-UNKNOWN 2 of 5 keys were carried out (1 removed); "
+                + "unknown, read them to see: 'b', 'c' (no answer); "
+                + "not done: 'd' (OOM command not allowed when used memory > 'maxmemory'.)/"
+        )
+        #expect(try talk.say("EXISTS a b c") == ":1/")
+        // Where all failed alike and certainly, it is as with one key.
+        world.cache.failures = [b: .busy(reason: "r"), c: .busy(reason: "r")]
+        #expect(
+            try talk.say("MSET b 1 c 2")
+                == "-BUSY r; nothing was done, try again shortly; 0 of 2 keys were carried out/"
+        )
+        world.cache.failures[c] = .unavailable(reason: "s")
+        #expect(
+            try talk.say("MSET b 1 c 2")
+                == "-BUSY 0 of 2 keys were carried out; not done: 'b' (BUSY r; nothing was done, try again shortly); "
+                + "not done: 'c' (UNAVAILABLE s; nothing was done, try again)/"
+        )
+    }
+
+    @Test("an error names any key on its one line, and not more than can be read")
+    func keysInErrors() throws {
+        let world = CacheWorld()
+        let talk = try CacheTalk(world)
+        let odd: [UInt8] = Array("'\\".utf8) + [0x0d, 0x0a, 0xff, 0x00]
+        let long = [UInt8](repeating: UInt8(ascii: "k"), count: 100)
+        var words: [[UInt8]] = [Array("MSET".utf8)]
+        for key in [odd, long] + (0..<20).map({ Array("k\($0)".utf8) }) {
+            world.cache.failures[CacheKey(key)] = .unknown(reason: "r")
+            words += [key, [1]]
+        }
+        let heard = String(decoding: try talk.say(words), as: UTF8.self)
+        let names = ["'\\'\\\\\\x0d\\x0a\\xff\\x00'", "'" + String(repeating: "k", count: 64) + "…'"]
+        let rest = (0..<14).map { "'k\($0)'" }
+        let list = (names + rest + ["and 6 more"]).joined(separator: ", ")
+        #expect(
+            heard == "-UNKNOWN 0 of 22 keys were carried out; unknown, read them to see: \(list) (r)\r\n"
+        )
     }
 
     @Test("a node without the role refuses every command of the cache, and serves the others")

@@ -31,6 +31,9 @@ final class CacheModelPort: CachePort {
     var isOwner = false
     var holds = false
     var failure: CacheFailure?
+    /// Of writes of single keys.
+    var failures: [CacheKey: CacheFailure] = [:]
+    var refusals: [CacheKey: CacheRefusal] = [:]
     var refusal: CacheRefusal?
     var held: [Held] = []
     /// Calls in their order, such as `read a`.
@@ -38,6 +41,8 @@ final class CacheModelPort: CachePort {
     var hits = 0
     var figures = CacheStatistics()
     var report = LineReport(shard: ShardID(3), home: "node-1", epoch: 7, nodes: [])
+    /// Where the next page begins, if not where this one ended.
+    var next: UInt64?
     private(set) var entries: [CacheKey: Entry] = [:] {
         didSet { sorted = nil }
     }
@@ -113,8 +118,12 @@ final class CacheModelPort: CachePort {
         completion: @escaping (CacheWriteResult) -> Void
     ) {
         self.options.append(options)
-        if let failure { return deliver("write \(key)") { completion(.failed(failure)) } }
-        if let refusal { return deliver("write \(key)") { completion(.answered(.refused(refusal), version: .zero)) } }
+        if let failure = failure ?? failures[key] {
+            return deliver("write \(key)") { completion(.failed(failure)) }
+        }
+        if let refusal = refusal ?? refusals[key] {
+            return deliver("write \(key)") { completion(.answered(.refused(refusal), version: .zero)) }
+        }
         let found = current(key)
         let change = operation.evaluate(
             CacheCurrent(value: found?.value, version: found?.version ?? .zero, expiresAt: found?.expiresAt ?? 0),
@@ -152,12 +161,14 @@ final class CacheModelPort: CachePort {
     var statistics: CacheStatistics { figures }
 
     func flush(everywhere: Bool, completion: @escaping (Result<Int, CacheFailure>) -> Void) {
-        deliver("flush \(everywhere)") { completion(.success(everywhere ? 9 : 4)) }
+        let failure = failure
+        deliver("flush \(everywhere)") { completion(failure.map { .failure($0) } ?? .success(everywhere ? 9 : 4)) }
     }
 
     func evict(_ key: CacheKey, completion: @escaping (Result<Bool, CacheFailure>) -> Void) {
         let isHeld = current(key) != nil
-        deliver("evict \(key)") { completion(.success(isHeld)) }
+        let failure = failure
+        deliver("evict \(key)") { completion(failure.map { .failure($0) } ?? .success(isHeld)) }
     }
 
     /// The cursor is a place in the order of the keys.
@@ -167,7 +178,7 @@ final class CacheModelPort: CachePort {
         let start = min(Int(clamping: cursor), all.count)
         let end = min(start + count, all.count)
         let keys = all[start..<end].filter { current($0) != nil }
-        let page = CachePage(keys: keys, next: end == all.count ? 0 : UInt64(end))
+        let page = CachePage(keys: keys, next: next ?? (end == all.count ? 0 : UInt64(end)))
         let failure = failure
         deliver("scan \(cursor) \(count)") { completion(failure.map { .failure($0) } ?? .success(page)) }
     }

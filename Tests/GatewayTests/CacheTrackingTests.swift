@@ -177,6 +177,37 @@ struct CacheTrackingTests {
         #expect(try talk.heard() == "_/" + Self.told("a"))
     }
 
+    @Test("a key that is invalidated over and over while its reply is on its way is told once behind it")
+    func delayedOnce() throws {
+        var tracking = ClientTracking(TrackingTerms(isBroadcast: true))
+        let (a, b) = (CacheKey("a"), CacheKey("b"))
+        for key in [a, b] { tracking.noteRead(key, slot: 3, written: 0) }
+        for _ in 0..<10_000 { for key in [b, a] { tracking.delay(key, written: 0) } }
+        #expect(tracking.delayed.count == 2)
+        #expect(tracking.takeDelayed(written: 3).isEmpty)
+        #expect(tracking.takeDelayed(written: 4) == [a, b] && tracking.delayed.isEmpty)
+        // A second reply on its way needs it too; both written, it is told once.
+        tracking.noteRead(a, slot: 5, written: 4)
+        tracking.delay(a, written: 4)
+        tracking.noteRead(a, slot: 6, written: 4)
+        tracking.delay(a, written: 4)
+        #expect(tracking.delayed.count == 2)
+        #expect(tracking.takeDelayed(written: 6) == [a] && tracking.takeDelayed(written: 7) == [a])
+    }
+
+    @Test("of more keys than may wait for their replies, everything is invalidated behind each of those")
+    func delayedBound() throws {
+        var tracking = ClientTracking(TrackingTerms(isBroadcast: true))
+        let bound = ClientTracking.maxDelayed
+        for number in 0...(bound + 100) {
+            tracking.noteRead(CacheKey("k\(number)"), slot: number < bound ? 1 : 2, written: 0)
+        }
+        for number in 0...(bound + 100) { tracking.delay(CacheKey("k\(number)"), written: 0) }
+        #expect(tracking.delayed.count == 2)
+        #expect(tracking.takeDelayed(written: 2) == [nil] && tracking.takeDelayed(written: 3) == [nil])
+        #expect(tracking.takeDelayed(written: 9).isEmpty)
+    }
+
     @Test("REDIRECT sends to a RESP2 connection that listens to the channel, or to a RESP3 one")
     func redirect() throws {
         let world = CacheWorld()

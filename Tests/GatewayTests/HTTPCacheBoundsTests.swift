@@ -17,7 +17,9 @@ extension HTTPTests {
             ("PUT", "/cache/a?durability=none", "durability"), ("PUT", "/cache/a?lock=l", "lock"),
             ("DELETE", "/cache/a?ttl_ms=1", "unknown field"), ("GET", "/cache/a?ttl_ms=1", "unknown field"),
             ("GET", "/cache/%GG", "percent-encoded"), ("GET", "/keys?limit=0", "limit"),
-            ("GET", "/keys?cursor=x", "cursor"),
+            ("GET", "/keys?cursor=x", "cursor"), ("GET", "/keys?cursor=-1", "cursor"),
+            ("GET", "/keys?cursor=1.5", "cursor"),
+            ("GET", "/keys?cursor=18446744073709551616", "cursor"),
         ]
     )
     func cacheRefusals(method: String, path: String, text: String) async throws {
@@ -50,6 +52,7 @@ extension HTTPTests {
             (CacheFailure.busy(reason: "r"), 503, "busy", "not_done", "1"),
             (.unavailable(reason: "r"), 503, "unavailable", "not_done", "1"),
             (.unknown(reason: "r"), 504, "unknown", "unknown", nil),
+            (.partly(reason: "r"), 503, "partly_done", "partly_done", nil),
             (.memoryDown(reason: "r"), 503, "backend_down", "not_done", "1"),
             (.disabled, 400, "invalid", "not_done", nil),
         ] as [(CacheFailure, Int, String, String, String?)]
@@ -89,6 +92,33 @@ extension HTTPTests {
         try await withServer(ports: try await LoopPorts()) { port in
             let reply = try await exchange(port, "GET", "/v1/cache/a")
             #expect(reply.status == 400 && reply.body.contains("does not serve the cache"), "\(reply)")
+        }
+    }
+
+    @Test(
+        "a path with an empty part names no key, and above all no other one",
+        arguments: [
+            ("GET", "/cache/"), ("PUT", "/cache/"), ("GET", "/cache//"), ("PUT", "/cache//a"), ("PUT", "/cache/a/"),
+            ("DELETE", "/cache/a/"), ("DELETE", "/cache/a//"), ("POST", "/cache//increment"),
+            ("POST", "/cache//flush"), ("GET", "//cache/a"), ("POST", "/cache/flush/"), ("DELETE", "/locks//a"),
+        ]
+    )
+    func emptyParts(method: String, path: String) async throws {
+        try await withCache { call, backend async throws in
+            let reply = try await call(method, path)
+            #expect(reply.status == 400 && reply.code == "bad_request", "\(reply)")
+            #expect(reply.body.contains("empty part") && reply.body.contains("%2F"))
+            #expect(try await backend.with { $0.calls.isEmpty })
+        }
+    }
+
+    @Test("a slash in a key is one byte of it, and one at the end of other paths is forgiven")
+    func slashes() async throws {
+        try await withCache { call, backend async throws in
+            for key in ["%2F", "a%2F", "%2F%2Fa"] { #expect(try await call.put(key, key).status == 200) }
+            let keys = try await backend.with { $0.entries.keys.map(\.description).sorted() }
+            #expect(keys == ["/", "//a", "a/"])
+            #expect(try await call("GET", "/keys/count/").body == "{\"keys\":3}\n")
         }
     }
 

@@ -125,6 +125,20 @@ extension HTTPTests {
         }
     }
 
+    @Test("If-Match never creates a key, not by the version of an absent one either")
+    func cacheMatchAbsent() async throws {
+        try await withCache { call, backend async throws in
+            for tag in ["\"0\"", "\"1\""] {
+                let reply = try await call.put("a", "1", "If-Match: \(tag)")
+                #expect(reply.status == 412 && reply.code == "condition_failed", "\(reply)")
+            }
+            let tag = try #require(try await call.put("a", "1").field("ETag"))
+            #expect(try await call("DELETE", "/cache/a").status == 200)
+            #expect(try await call.put("a", "2", "If-Match: \(tag)").status == 412)
+            #expect(try await backend.with { $0.entries.isEmpty })
+        }
+    }
+
     @Test("a client's own copy is confirmed without being sent again")
     func cacheRevalidation() async throws {
         try await withCache { call, _ async throws in
@@ -153,6 +167,24 @@ extension HTTPTests {
                 #expect(reply.status == 400 && reply.code == "bad_request", "\(reply)")
             }
             #expect(try await backend.with { $0.calls.isEmpty })
+        }
+    }
+
+    @Test("a condition that a request does not know is refused, not ignored")
+    func cacheForeignConditions() async throws {
+        try await withCache { call, backend async throws in
+            #expect(try await call.put("a", "1").status == 200)
+            let before = try await backend.with { $0.calls }
+            for (method, path, header) in [
+                ("DELETE", "/cache/a", "If-None-Match: *"), ("DELETE", "/cache/a", "If-None-Match: \"9\""),
+                ("DELETE", "/cache/b", "If-None-Match: *"), ("POST", "/cache/a/increment", "If-Match: \"9\""),
+                ("POST", "/cache/a/expire", "If-None-Match: *"),
+            ] {
+                let reply = try await call(method, path, header)
+                #expect(reply.status == 400 && reply.code == "bad_request", "\(method) \(path) \(header): \(reply)")
+                #expect(reply.body.contains("If-None-Match") && reply.outcome == "not_done")
+            }
+            #expect(try await backend.with { $0.calls } == before)
         }
     }
 
@@ -194,17 +226,31 @@ extension HTTPTests {
                 cache.store(CacheKey([0xff]), [])
             }
             var keys: [JSONValue] = []
-            var cursor: Int64 = 0
+            var cursor = "0"
             repeat {
                 let page = try await call("GET", "/keys?cursor=\(cursor)&limit=4")
                 keys += page.json?["keys"]?.array ?? []
-                cursor = try #require(page.json?["cursor"]?.int)
-            } while cursor != 0
+                cursor = try #require(page.json?["cursor"]?.string)
+            } while cursor != "0"
             #expect(keys == (0..<5).map { .string("k\($0)") } + [.object(("base64", .string("/w==")))])
-            #expect(try await call("GET", "/keys?match=k%5B13%5D").body == "{\"keys\":[\"k1\",\"k3\"],\"cursor\":0}\n")
+            #expect(
+                try await call("GET", "/keys?match=k%5B13%5D").body == "{\"keys\":[\"k1\",\"k3\"],\"cursor\":\"0\"}\n"
+            )
             #expect(try await call("GET", "/keys/count").body == "{\"keys\":6}\n")
             #expect(try await call("POST", "/cache/clear").body == "{\"cleared\":true}\n")
             #expect(try await call("GET", "/keys/count").body == "{\"keys\":0}\n")
+        }
+    }
+
+    @Test("a cursor is any number of 64 bits, and reaches the cache as it is")
+    func cacheCursors() async throws {
+        try await withCache { call, backend async throws in
+            for cursor in [1 << 53 + 1, UInt64(Int64.max), .max] {
+                #expect(try await call("GET", "/keys?cursor=\(cursor)&limit=7").status == 200)
+                #expect(try await backend.with { $0.calls.last } == "scan \(cursor) 7")
+            }
+            try await backend.with { $0.next = .max - 1 }
+            #expect(try await call("GET", "/keys").json?["cursor"] == .string("18446744073709551614"))
         }
     }
 

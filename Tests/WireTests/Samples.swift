@@ -131,6 +131,8 @@ enum Samples {
         all.append(.confirmWaits(ShardID(0), query: 5, [id]))
         all.append(.waitsConfirmed(ShardID(0), query: .max, []))
         all.append(.abortWait(ShardID(0), id, cycle: [edge]))
+        all.append(.flushLines(ticket: 1 << 20, within: 4_700))
+        all.append(.linesFlushed(ticket: .max, CacheFlushReport(lines: 9, left: 2)))
         return all
     }
 

@@ -49,7 +49,7 @@ private struct Standing {
         case .present: value != nil
         case .equals(let wanted): value == wanted
         case .differs(let unwanted): value != unwanted
-        case .version(let wanted): version == wanted
+        case .version(let wanted): value != nil && version == wanted
         }
     }
 

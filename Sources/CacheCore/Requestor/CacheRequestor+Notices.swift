@@ -302,7 +302,10 @@ extension CacheRequestor {
         _ effects: inout RequestorEffects
     ) -> Bool {
         for id in flushes.keys {
-            guard let flush = flushes[id], flush.key == key, flush.version == version else { continue }
+            guard let flush = flushes[id], flush.key == key else { continue }
+            // A later one has taken its place.
+            guard flush.version <= version else { return true }
+            guard flush.version == version else { continue }
             flushes[id] = nil
             guard var slot = lines.find(key) else { return true }
             var fields = lines.fields(slot)

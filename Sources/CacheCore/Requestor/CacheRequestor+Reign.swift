@@ -147,11 +147,13 @@ extension CacheRequestor {
         flush(now: now, olderThan: configuration.flushInterval, into: &effects)
         for id in flushes.keys {
             guard var flush = flushes[id], flush.resendAt <= now else { continue }
-            guard let slot = lines.find(flush.key), lines.version(slot) == flush.version, isUnlogged(slot) else {
-                // Written again since, or gone another way.
+            guard let slot = lines.find(flush.key), isUnlogged(slot) else {
+                // Gone another way.
                 flushes[id] = nil
                 continue
             }
+            // What was sent may be lost. If the line was written again since, what stands there now goes in its place.
+            flush.version = lines.version(slot)
             flush.resendAt = now + configuration.resendInterval
             flushes[id] = flush
             sendFlush(slot, flush.key, now, &effects)
@@ -250,24 +252,32 @@ extension CacheRequestor {
     /// Sends the home what was written without the log that long ago, the oldest first. Lines stay, owned. So many at
     /// a time as the log takes without delay to others; each that is done makes room for the next.
     package mutating func flush(now: Instant, olderThan age: Interval, into effects: inout RequestorEffects) {
-        guard home != nil, flushes.count < configuration.maxFlushes else { return }
         let bound = Self.deciseconds(now) &- UInt32(truncatingIfNeeded: age.nanoseconds / 100_000_000)
+        flush(now: now, through: age == .zero ? nil : bound, into: &effects)
+    }
+
+    /// The same of what was written up to a mark; nil: of everything.
+    package mutating func flush(now: Instant, through mark: UInt32?, into effects: inout RequestorEffects) {
+        guard home != nil else { return }
         while flushes.count < configuration.maxFlushes, let slot = lines.oldestDirty, let since = lines.dirtySince(slot)
         {
-            guard age == .zero || Int32(bitPattern: bound &- since) >= 0 else { return }
+            if let mark, !Self.isThrough(since, mark) { return }
             let key = CacheKey([UInt8](lines.key(slot)))
-            sendFlush(slot, key, now, &effects)
-            defer { nextTransaction += 1 }
-            flushes[nextTransaction] = Flush(
+            var flush = Flush(
                 key: key,
                 version: lines.version(slot),
+                since: since,
                 resendAt: now + configuration.resendInterval
             )
-            var slot = slot
-            var fields = lines.fields(slot)
-            fields.dirtySince = nil
-            fields.flags.formUnion([.flushing, .pinned])
-            lines.setFields(&slot, fields)
+            // Nobody has confirmed what was sent before: that is a part of this one now.
+            for id in flushes.keys where lines.flags(slot).contains(.flushing) {
+                guard let earlier = flushes[id], earlier.key == key else { continue }
+                if Self.isThrough(earlier.since, flush.since) { flush.since = earlier.since }
+                flushes[id] = nil
+            }
+            flushes[nextTransaction] = flush
+            nextTransaction += 1
+            sendFlush(slot, key, now, &effects)
         }
     }
 
@@ -278,6 +288,23 @@ extension CacheRequestor {
         _ effects: inout RequestorEffects
     ) {
         effects.send.append(.put(key, gid: lines.gid(slot), .flush, data(slot, now)))
+        var slot = slot
+        var fields = lines.fields(slot)
+        fields.dirtySince = nil
+        fields.flags.formUnion([.flushing, .pinned])
+        lines.setFields(&slot, fields)
+    }
+
+    /// Names this moment for `flush` and `hasUnlogged`: all that was written before, and nothing that comes a tenth of
+    /// a second later.
+    package static func flushMark(_ now: Instant) -> UInt32 { deciseconds(now) }
+
+    private static func isThrough(_ since: UInt32, _ mark: UInt32) -> Bool { Int32(bitPattern: mark &- since) >= 0 }
+
+    /// Whether the home may lack something that was written up to the mark.
+    package func hasUnlogged(through mark: UInt32) -> Bool {
+        if let slot = lines.oldestDirty, let since = lines.dirtySince(slot), Self.isThrough(since, mark) { return true }
+        return flushes.values.contains { Self.isThrough($0.since, mark) }
     }
 
     /// Lines whose data the home does not have yet, those on their way included.

@@ -35,6 +35,8 @@ package struct CacheRequestor: ~Copyable {
     struct Flush: Sendable {
         var key: CacheKey
         var version: CacheVersion
+        /// When the first of what it carries was written, as `dirtySince` of a line.
+        var since: UInt32
         var resendAt: Instant
     }
 

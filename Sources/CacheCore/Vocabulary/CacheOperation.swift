@@ -38,7 +38,8 @@ package enum CacheCondition: Sendable, Equatable {
     /// IFEQ: there is such a value. IFNE: there is none, or another.
     case equals([UInt8])
     case differs([UInt8])
-    /// IFVERSION (HTTP If-Match): the key's version, also that of an absent key, is this.
+    /// IFVERSION, HTTP If-Match: there is a value, and its version is this. Never met where there is none (RFC 9110
+    /// section 13.1.1), whatever version the absent key has.
     case version(CacheVersion)
 }
 

@@ -31,11 +31,12 @@ package protocol CachePort: AnyObject {
     /// Figures of this node.
     var statistics: CacheStatistics { get }
 
-    /// Writes back all Modified lines of this node (`everywhere`: of all nodes, which a node with
-    /// others refuses) and answers how many there were.
+    /// Writes back what this node (`everywhere`: every node) has written without the log until now, and answers how
+    /// many lines that were.
     func flush(everywhere: Bool, completion: @escaping (Result<Int, CacheFailure>) -> Void)
 
-    /// Drops the key's line from this node, after it was written back if need be. False: it held none.
+    /// Drops the key's line from this node, after it was written back if need be, and after a write of it that is under
+    /// way. False: it held none.
     func evict(_ key: CacheKey, completion: @escaping (Result<Bool, CacheFailure>) -> Void)
 
     /// Keys in no particular order. A full pass names every key that was there throughout, each at least once.
@@ -54,6 +55,24 @@ package protocol CachePort: AnyObject {
     /// All changes that this node hears of, of keys with the prefix (empty: all).
     func trackPrefix(_ prefix: [UInt8], _ tracker: any CacheTracker)
     func untrack(_ tracker: any CacheTracker)
+}
+
+extension CachePort {
+    /// A copy of what `withHit` lends; nil when it is no hit.
+    package func held(_ key: CacheKey) -> CacheRead? {
+        var read: CacheRead?
+        key.bytes.withUnsafeBytes { bytes in
+            _ = withHit(bytes) { hit in
+                read = CacheRead(
+                    value: hit.exists ? Array(hit.value) : nil,
+                    version: hit.version,
+                    remaining: hit.remaining,
+                    state: hit.state
+                )
+            }
+        }
+        return read
+    }
 }
 
 /// A client that keeps copies (CLIENT TRACKING). Called on the loop of the port it was given to.
@@ -168,6 +187,8 @@ package enum CacheFailure: Error, Sendable, Equatable {
     case unavailable(reason: String)
     /// It may or may not have been done.
     case unknown(reason: String)
+    /// Certainly a part of it was done, and not all.
+    case partly(reason: String)
     /// Redis cannot be reached.
     case memoryDown(reason: String)
     /// This node does not serve the cache (`roles`).

@@ -38,6 +38,7 @@ extension RefusalText {
                 code: "unknown",
                 detail: "\(reason); the outcome is unknown: read the key to see whether it was done"
             )
+        case .partly(let reason): self.init(code: "partly_done", detail: "\(reason); the rest was done")
         case .memoryDown(let reason): self.init(code: "backend_down", detail: Self.memoryDown(reason))
         case .disabled: self.init(code: "invalid", detail: "this node does not serve the cache (roles)")
         }

@@ -34,7 +34,7 @@ package final class CacheService {
         case .write(let key, let operation, let options):
             write(key, operation, options, completion)
         case .readMany(let keys): ReadBatch(port, timeout, keys, completion).begin()
-        case .writeMany(let writes): WriteBatch(writes.count, completion).begin(port, timeout, writes)
+        case .writeMany(let writes): CacheWriteBatch(writes, completion).begin(port, timeout)
         case .scan(let scan): page(scan, completion)
         case .keys(let pattern): KeyWalk(port, pattern, completion).next(0)
         case .count: port.count { completion(Self.result($0) { .count($0) }) }
@@ -152,49 +152,6 @@ private final class ReadBatch {
         hasEnded = true
         reads = []
         completion(result)
-    }
-}
-
-/// Writes of several keys, all in flight together, which keeps their order where keys are the same.
-private final class WriteBatch {
-    private var answers: [CacheWritten?]
-    private var open: Int
-    private var done = 0
-    private var failure: RefusalText?
-    private let completion: (CacheResult) -> Void
-
-    init(_ count: Int, _ completion: @escaping (CacheResult) -> Void) {
-        answers = Array(repeating: nil, count: count)
-        open = count
-        self.completion = completion
-    }
-
-    func begin(_ port: any CachePort, _ timeout: Interval?, _ writes: [CacheWrite]) {
-        let options = CacheWriteOptions(timeout: timeout)
-        for (index, write) in writes.enumerated() {
-            port.write(write.key, write.operation, options) { self.answered(index, $0) }
-        }
-    }
-
-    private func answered(_ index: Int, _ result: CacheWriteResult) {
-        switch result {
-        case .answered(.refused(let refusal), _): failure = failure ?? RefusalText(refusal)
-        case .failed(let reason):
-            // That something may have been done outranks that something was not.
-            if case .unknown = reason {
-                failure = RefusalText(reason)
-            } else {
-                failure = failure ?? RefusalText(reason)
-            }
-        case .answered(let answer, let version):
-            answers[index] = CacheWritten(answer, version)
-            done += 1
-        }
-        open -= 1
-        guard open == 0 else { return }
-        guard var failure else { return completion(.writes(answers.compactMap { $0 })) }
-        if answers.count > 1 { failure.detail += "; \(done) of \(answers.count) keys were carried out" }
-        completion(.failed(failure))
     }
 }
 

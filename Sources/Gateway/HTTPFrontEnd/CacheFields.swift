@@ -38,6 +38,16 @@ enum CacheFields {
         return .after(Int64(milliseconds))
     }
 
+    /// A place among all keys: 64 bits, more than a number in JSON keeps exact, hence a text there.
+    static func cursor(_ query: JSONFields) throws(BadRequest) -> UInt64 {
+        switch query.value(.cursor) {
+        case nil: return 0
+        case .integer(let cursor) where cursor >= 0: return UInt64(cursor)
+        case .unsigned(let cursor): return cursor
+        default: throw .wrongType(Field.cursor.json, expected: "the cursor of the page before")
+        }
+    }
+
     // MARK: Conditions
 
     /// What must hold for a write. A tag that no version of ours has holds of nothing.
@@ -57,6 +67,21 @@ enum CacheFields {
                 guard !tag.isWeak, let version = CacheVersion(tag.text) else { throw failed(nil) }
                 return .version(version)
             }
+        }
+    }
+
+    /// Of a removal: what is to be removed may be named, and that there is nothing to remove may not.
+    static func removal(_ headers: HTTPFields) throws(Problem) -> CacheCondition {
+        guard headers[.ifNoneMatch] == nil else {
+            throw bad("DELETE takes no If-None-Match; use If-Match with the ETag of what is to be removed")
+        }
+        return try condition(headers)
+    }
+
+    /// Of requests that know no conditions: one that was ignored would be taken for one that held.
+    static func unconditional(_ call: HTTPCall) throws(Problem) {
+        guard call.headers[.ifMatch] == nil, call.headers[.ifNoneMatch] == nil else {
+            throw bad("If-Match and If-None-Match are for GET, PUT and DELETE of a key; nothing was done")
         }
     }
 

@@ -67,7 +67,7 @@ enum CacheRoutes {
             .cache,
             query: CacheFields.write,
             .cache { call throws(Problem) in
-                let condition = try CacheFields.condition(call.headers)
+                let condition = try CacheFields.removal(call.headers)
                 return try checked { () throws(BadRequest) in
                     .write(
                         try CacheFields.key(call),
@@ -90,7 +90,8 @@ enum CacheRoutes {
             .cache,
             body: [.by] + CacheFields.write,
             .cache { call throws(Problem) in
-                try checked { () throws(BadRequest) in
+                try CacheFields.unconditional(call)
+                return try checked { () throws(BadRequest) in
                     .write(
                         try CacheFields.key(call),
                         .add(try call.body.integer(.by) ?? 1),
@@ -108,7 +109,8 @@ enum CacheRoutes {
             .cache,
             body: [.ttl] + CacheFields.write,
             .cache { call throws(Problem) in
-                try checked { () throws(BadRequest) in
+                try CacheFields.unconditional(call)
+                return try checked { () throws(BadRequest) in
                     .write(
                         try CacheFields.key(call),
                         .expire(try CacheFields.expiry(call.body), condition: .always, wantsValue: false),
@@ -152,14 +154,14 @@ enum CacheRoutes {
             query: [.cursor, .match, .count],
             .cache { call throws(Problem) in
                 try checked { () throws(BadRequest) in
-                    var scan = CacheScan(cursor: try call.query.number(.cursor, 0...UInt64(Int64.max)) ?? 0)
+                    var scan = CacheScan(cursor: try CacheFields.cursor(call.query))
                     scan.count = try RequestBuilder.limit(try call.query.integer(.count))
                     scan.pattern = try call.query.string(.match).map { KeyPattern(Array($0.utf8)) }
                     return .scan(scan)
                 }
             } present: { result, _ throws(Problem) in
                 guard case .page(let page) = result else { return nil }
-                return ok(("keys", .array(page.keys.map(JSONViews.key))), ("cursor", .number(page.next)))
+                return ok(("keys", .array(page.keys.map(JSONViews.key))), ("cursor", .string("\(page.next)")))
             }
         ),
         HTTPRoute(

@@ -18,10 +18,14 @@ struct HTTPRouteTable: Sendable {
     /// `path` as it arrived, percent-encoded, without the query.
     static func find(_ method: String, path: String) -> Found {
         var parts: [[UInt8]] = []
-        for part in path.split(separator: "/", omittingEmptySubsequences: true) {
+        for part in path.split(separator: "/", omittingEmptySubsequences: false) {
             guard let bytes = PercentEncoding.bytes(part) else { return .problem(.badPath) }
             parts.append(bytes)
         }
+        if parts.first?.isEmpty == true { parts.removeFirst() }
+        // A slash at the end is forgiven, but not where keys stand: it may be meant as a part of one.
+        if parts.last?.isEmpty == true, parts.count < 3 || parts[1] != Array("cache".utf8) { parts.removeLast() }
+        guard !parts.contains(where: \.isEmpty) else { return .problem(.emptyPart) }
         var allowed: [String] = []
         for route in routes {
             guard let parameters = route.match(parts) else { continue }

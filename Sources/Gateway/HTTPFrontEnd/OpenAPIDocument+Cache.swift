@@ -51,14 +51,14 @@ extension OpenAPIDocument {
               {"name": "keep_ttl", "in": "query", "schema": {"type": "boolean", "default": false},
                 "description": "It expires when the value before would have."},
               \(writeParameters),
-              \(header("If-Match", "An ETag: done only while the value is that one; * while there is any.")),
-              \(header("If-None-Match", "Only *: done only where there is none."))],
+              \(header("If-Match", "An ETag: done only while it is that value; * while there is any. Never creates.")),
+              \(header("If-None-Match", "Only *: done only where there is none, which creates the key."))],
             "requestBody": {"required": true, "content": {"application/octet-stream": {}}},
             "responses": {\(answer("Set; its version is the ETag too.", "CacheWritten")),
               "409": \(response("Fenced")), "412": \(response("ConditionFailed")), \(problem)}},
           "delete": {"operationId": "removeValue", "tags": ["cache"], "summary": "Remove a key.",
             "parameters": [\(writeParameters),
-              \(header("If-Match", "An ETag: done only while the value is that one."))],
+              \(header("If-Match", "An ETag: done only while the value is that one. If-None-Match is refused."))],
             "responses": {"200": {"description": "Whether it was there.", "content": {\(json): {"schema":
               {"type": "object", "properties": {"removed": {"type": "boolean"}}}}}},
               "409": \(response("Fenced")), "412": \(response("ConditionFailed")), \(problem)}}},
@@ -90,7 +90,7 @@ extension OpenAPIDocument {
               {"type": "object", "properties": {"evicted": {"type": "boolean"}}}}}}, \(problem)}}},
         "/v1/cache/flush": {
           "post": {"operationId": "flushCache", "tags": ["cache"],
-            "summary": "Write back what only this node's memory has.",
+            "summary": "Write back what only this node's memory has until now.",
             \(body("Flush")),
             "responses": {"200": {"description": "How many lines.", "content": {\(json): {"schema":
               {"type": "object", "properties": {"lines": {"type": "integer"}}}}}}, \(problem)}}},
@@ -101,7 +101,7 @@ extension OpenAPIDocument {
         "/v1/keys": {
           "get": {"operationId": "listKeys", "tags": ["cache"],
             "summary": "The keys, page by page, in no order; one may come twice.",
-            "parameters": [\(parameter("cursor")), \(parameter("limit")),
+            "parameters": [\(parameter("page")), \(parameter("limit")),
               {"name": "match", "in": "query", "schema": {"type": "string"},
                 "description": "A pattern with *, ? and [a-z]. Pages may be empty before the last."}],
             "responses": {\(answer("A page.", "KeyPage")), \(problem)}}},
@@ -113,7 +113,9 @@ extension OpenAPIDocument {
 
     static let cacheParameters = """
         "key": {"name": "key", "in": "path", "required": true, "schema": {"type": "string"},
-            "description": "1 to 4096 bytes of any kind, percent-encoded."}
+            "description": "1 to 4096 bytes of any kind, percent-encoded; a slash is %2F."},
+          "page": {"name": "cursor", "in": "query", "schema": {"type": "string", "pattern": "^[0-9]+$", "default": "0"},
+            "description": "The cursor of the page before, as it is; 0 at the start."}
         """
 
     static let cacheResponses = """
@@ -140,12 +142,14 @@ extension OpenAPIDocument {
             "ttl_ms": {"type": ["integer", "null"], "minimum": 1, "maximum": 9007199254740991,
               "description": "Missing or null: it never expires."}, \(writeMembers)}},
           "Flush": {"type": "object", "additionalProperties": false, "properties": {
-            "all": {"type": "boolean", "default": false, "description": "Of all; refused where there are others."}}},
+            "all": {"type": "boolean", "default": false,
+              "description": "Of every node. partly_done names those that did not answer in time."}}},
           "CacheKey": {"oneOf": [{"type": "string"}, {"type": "object", "required": ["base64"],
             "properties": {"base64": {"type": "string"}}}], "description": "In base 64 when it is no text."},
           "KeyPage": {"type": "object", "required": ["keys", "cursor"], "properties": {
             "keys": {"type": "array", "items": \(ref("CacheKey"))},
-            "cursor": {"type": "integer", "description": "Of the next page; 0 after the last."}}},
+            "cursor": {"type": "string", "pattern": "^[0-9]+$", "description": "Of the next page; 0 after the last. \
+        A number of 64 bits, more than many JSON parsers keep: to be passed on as it is."}}},
           "CacheLine": {"type": "object", "properties": {
             "key": \(ref("CacheKey")), "shard": {"type": "integer"},
             "home": {"type": ["string", "null"], "description": "The node that keeps the directory of the key."},

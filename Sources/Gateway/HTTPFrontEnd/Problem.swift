@@ -62,6 +62,7 @@ struct Problem: Error, Equatable, Sendable {
         self.init(refusal)
         switch code {
         case "unknown": outcome = "unknown"
+        case "partly_done": outcome = "partly_done"
         case "unavailable", "backend_down": retryAfterSeconds = 1
         default: break
         }
@@ -85,7 +86,8 @@ struct Problem: Error, Equatable, Sendable {
         "no_consumer": (404, "No such consumer"), "consumer_exists": (409, "Consumer exists"),
         "no_credit": (429, "No credit"), "ended": (410, "Ended"),
         "oom": (507, "Out of memory"), "backend_down": (503, "Memory unreachable"),
-        "unavailable": (503, "Unavailable"), "unknown": (504, "Outcome unknown"), "busy": (503, "Busy"),
+        "unavailable": (503, "Unavailable"), "unknown": (504, "Outcome unknown"), "partly_done": (503, "Done in part"),
+        "busy": (503, "Busy"),
     ]
 
     func retrying(afterSeconds seconds: Int) -> Problem {
@@ -110,6 +112,16 @@ struct Problem: Error, Equatable, Sendable {
 
     static var badPath: Problem {
         Problem(400, "bad_request", "Bad request", "the path is not percent-encoded UTF-8")
+    }
+
+    /// `//`, or a key of no bytes: what the path names would be something else without it.
+    static var emptyPart: Problem {
+        Problem(
+            400,
+            "bad_request",
+            "Bad request",
+            "the path has an empty part; a name or key has at least one byte, and a slash in one is written %2F"
+        )
     }
 
     static func notFound(_ what: String) -> Problem { Problem(404, "not_found", "Not found", what) }

@@ -48,7 +48,7 @@ struct ClientTracking {
     }
 
     /// An invalidation that a reply on its way makes necessary once more, as soon as that is written.
-    struct Delayed {
+    struct Delayed: Hashable {
         var slot: UInt64
         /// Nil: everything.
         var key: CacheKey?
@@ -56,6 +56,8 @@ struct ClientTracking {
 
     /// Own changes that are remembered; more are forgotten, and told like those of others.
     static let maxOwnWrites = 1_024
+    /// Invalidations that wait for replies. Where there would be more, everything is invalidated instead.
+    static let maxDelayed = 4_096
 
     var terms: TrackingTerms
     var isRedirectBroken = false
@@ -69,7 +71,8 @@ struct ClientTracking {
     /// tens of thousands that are not.
     private var readsBound = 4_096
     private var ownWritesBound = Self.maxOwnWrites
-    private(set) var delayed: [Delayed] = []
+    /// Each once, however often the key is invalidated before the reply is written.
+    private(set) var delayed: Set<Delayed> = []
     private(set) var ownWrites: [CacheKey: OwnWrite] = [:]
 
     init(_ terms: TrackingTerms) { self.terms = terms }
@@ -118,15 +121,23 @@ struct ClientTracking {
         guard !reads.isEmpty else { return }
         let slot = key.map { reads[$0.hash] } ?? reads.values.max()
         guard let slot, slot >= written else { return }
-        delayed.append(Delayed(slot: slot, key: key))
+        guard key == nil || delayed.count < Self.maxDelayed else {
+            // Behind each of those replies, so that none of them leaves a copy that nobody vouches for.
+            delayed = Set(delayed.map { Delayed(slot: $0.slot, key: nil) })
+            delayed.insert(Delayed(slot: slot, key: nil))
+            return
+        }
+        guard !delayed.contains(Delayed(slot: slot, key: nil)) else { return }
+        delayed.insert(Delayed(slot: slot, key: key))
     }
 
-    /// Those whose replies have been written.
-    mutating func takeDelayed(written: UInt64) -> [Delayed] {
+    /// The keys whose replies have been written, each once; nil alone: everything.
+    mutating func takeDelayed(written: UInt64) -> [CacheKey?] {
         guard !delayed.isEmpty else { return [] }
         let due = delayed.filter { $0.slot < written }
-        if !due.isEmpty { delayed.removeAll { $0.slot < written } }
-        return due
+        delayed.subtract(due)
+        if due.contains(where: { $0.key == nil }) { return [nil] }
+        return Set(due.compactMap(\.key)).sorted()
     }
 
     mutating func allWritten() { if !reads.isEmpty { reads.removeAll(keepingCapacity: true) } }

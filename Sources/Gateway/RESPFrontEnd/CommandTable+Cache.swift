@@ -408,7 +408,7 @@ extension CommandTable {
             -1,
             "write admin",
             .none,
-            "Writes back what only this node, or any, has; answers how many lines."
+            "Writes back what only this node's lines, or those of ALL nodes, have until now; answers how many."
         ),
         row(
             .cacheEvict,
@@ -417,7 +417,7 @@ extension CommandTable {
             2,
             "write admin",
             .one,
-            "Drops a key's line from this node, written back if need be; 1 when it held one."
+            "Drops a key's line from this node, written back if need be, after writes under way; 1 when it held one."
         ),
     ]
 }

@@ -111,7 +111,7 @@ extension RESPConnectionHandler: CacheTracker {
 
     func tellDelayed() {
         guard let due = tracking?.takeDelayed(written: headNumber) else { return }
-        for delayed in due { tell(delayed.key) }
+        for key in due { tell(key) }
         if queue.isEmpty { tracking?.allWritten() }
     }
 

@@ -54,6 +54,8 @@ extension LoopCache: CachePort {
     }
 
     func read(_ key: CacheKey, _ options: CacheReadOptions, completion: @escaping (CacheReadResult) -> Void) {
+        // Not only GET comes here: the line may be there, and this is then a hit like any other.
+        if let read = held(key) { return completion(.found(read)) }
         let shard = CacheKey.shard(hash: key.hash, count: cache.stripes.count)
         counts.misses += 1
         let begun = NodeClock.now()

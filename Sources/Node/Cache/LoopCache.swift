@@ -18,6 +18,7 @@ final class LoopCache {
     var callers = SlotTable<(CacheCallResult) -> Void>()
     var tracking = TrackerTable()
     var inspections: [UInt64: Inspection] = [:]
+    var flushes: [UInt64: FlushInquiry] = [:]
     var nextTicket: UInt64 = 1
     var keeper: LeaseKeeper?
     var counts = LoopCacheCounts()
@@ -143,6 +144,7 @@ final class LoopCache {
             if !isIdle { step(stripe) { $0.tick(now: now, into: &$1) } }
         }
         expireInspections(now)
+        expireFlushes(now)
     }
 
     // MARK: The lease

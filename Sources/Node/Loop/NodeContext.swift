@@ -96,8 +96,8 @@ package final class NodeContext: @unchecked Sendable {
         switch message {
         case .cacheRequest(let shard, _, _, _): loop(ofShard: shard)
         case .cacheNotice(let shard, _): loop(ofCacheShard: shard)
-        case .cacheView, .inspectLine: loops.first
-        case .lineInspected(let ticket, _): loops[Int(ticket & 0xffff) % loops.count]
+        case .cacheView, .inspectLine, .flushLines: loops.first
+        case .lineInspected(let ticket, _), .linesFlushed(let ticket, _): loops[Int(ticket & 0xffff) % loops.count]
         case .raft(let shard, _), .digest(let shard, _, _), .confirmWaits(let shard, _, _),
             .abortWait(let shard, _, _), .watch(let shard, _):
             loop(ofShard: shard)

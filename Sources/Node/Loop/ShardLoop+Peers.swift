@@ -48,12 +48,25 @@ extension ShardLoop {
             enqueue(.lineInspected(ticket: ticket, cache.look(key)), to: node)
             scheduleTurn()
         case .lineInspected(let ticket, let inspection): cache?.inspected(ticket, inspection, from: node)
+        case .flushLines(let ticket, let milliseconds): flushLines(ticket, milliseconds, for: node)
+        case .linesFlushed(let ticket, let report): cache?.flushed(ticket, report, from: node)
         case .watch(let shard, let isOn): subscribe(node, to: shard, isOn)
         case .events(let shard, let events):
             for loop in context.loops {
                 if loop === self { tellWatchers(events, of: shard) } else { loop.post(.events(shard, events)) }
             }
         }
+    }
+
+    private func flushLines(_ ticket: UInt64, _ milliseconds: UInt64, for node: NodeID) {
+        let answer = { (report: CacheFlushReport) in
+            self.enqueue(.linesFlushed(ticket: ticket, report), to: node)
+            self.scheduleTurn()
+        }
+        // A node that does not serve the cache has nothing to write back.
+        guard let cache else { return answer(CacheFlushReport(lines: 0, left: 0)) }
+        let limit = min(.milliseconds(milliseconds), router.configuration.requestTimeout)
+        cache.flushOwn(within: limit, answer)
     }
 
     private func accept(_ request: RoutedRequest, from node: NodeID) {

@@ -81,7 +81,7 @@ extension Simulation {
             step(.cache(.request(from: member, epoch, request)), node, Int(shard.rawValue), local)
         case .cacheNotice(let shard, let envelope): receive(envelope, shard, from: from, node, local)
         case .cacheView(let view): learn(view, node, local)
-        case .watch, .events, .inspectLine, .lineInspected: break
+        case .watch, .events, .inspectLine, .lineInspected, .flushLines, .linesFlushed: break
         }
     }
 

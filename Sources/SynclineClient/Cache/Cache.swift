@@ -212,15 +212,16 @@ public struct Cache: Sendable {
         try await Reply.cacheStats(read(Command("CACHE.STATS")))
     }
 
-    /// Writes back what only the memory of the node that answers has. `everywhere` is refused where
-    /// there are other nodes: each is to be asked for its own.
+    /// Writes back what only the memory of the node that answers, or `everywhere` of every node, has until now.
     ///
     /// - Returns: how many lines.
+    /// - Throws: ``SynclineError`` with ``SynclineError/Code/partlyDone`` when time did not suffice, or when some nodes
+    ///   did not answer; the message names them.
     @discardableResult
     public func flush(everywhere: Bool = false) async throws(SynclineError) -> Int {
         // What was written back is not written again, so a second sending is harmless.
         let command = everywhere ? Command("CACHE.FLUSH", "ALL") : Command("CACHE.FLUSH")
-        return try await Reply.count(read(command), "CACHE.FLUSH")
+        return try await Reply.count(patient(command), "CACHE.FLUSH")
     }
 
     /// Drops the copy of a key of the node that answers, written back if need be. The key stays.
@@ -228,13 +229,19 @@ public struct Cache: Sendable {
     /// - Returns: whether it had one.
     @discardableResult
     public func evict(_ key: some CacheBytes) async throws(SynclineError) -> Bool {
-        try await Reply.count(read(Command("CACHE.EVICT", key)), "CACHE.EVICT") == 1
+        try await Reply.count(patient(Command("CACHE.EVICT", key)), "CACHE.EVICT") == 1
     }
 
     // MARK: Help
 
     private func read(_ command: Command) async throws(SynclineError) -> RESPValue {
         try await client.values.call(command, deadline: client.requestDeadline).value
+    }
+
+    /// Of what a node takes its own time for, and says itself when that was not enough.
+    private func patient(_ command: Command) async throws(SynclineError) -> RESPValue {
+        let limit = client.configuration.requestTimeout
+        return try await client.values.call(command, deadline: client.requestDeadline, attempt: limit).value
     }
 
     private func change(_ command: Command) async throws(SynclineError) -> RESPValue {

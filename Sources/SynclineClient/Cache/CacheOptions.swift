@@ -22,7 +22,7 @@ extension Cache {
         case present
         /// There is this value.
         case equals([UInt8])
-        /// The value is of this version, as ``CacheLine`` tells it.
+        /// There is a value, and it is of this version, as ``CacheLine`` tells it. Never creates a key.
         case version(String)
     }
 

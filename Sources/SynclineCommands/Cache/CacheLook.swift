@@ -75,23 +75,44 @@ struct CacheStatistics: AsyncParsableCommand {
 
     func run() async throws {
         try await Failure.reporting {
+            let endpoints = try connection.endpoints()
             var found: [(endpoint: Endpoint, stats: CacheStats)] = []
-            for endpoint in try connection.endpoints() {
+            var failures: [(endpoint: Endpoint, error: SynclineError)] = []
+            for endpoint in endpoints {
                 // Each by itself: a client of several nodes asks the one it happens to be with.
                 var single = connection
                 single.given = [endpoint]
-                try await single.withClient { client in found.append((endpoint, try await client.cache.stats())) }
+                let client = try single.client()
+                do throws(SynclineError) {
+                    found.append((endpoint, try await client.cache.stats()))
+                } catch {
+                    failures.append((endpoint, error))
+                }
+                await client.close()
             }
-            guard connection.output == .json else { return Console.out(CacheTable.show(found)) }
-            let reports = found.map { CacheStatsReport(endpoint: $0.endpoint.description, stats: $0.stats) }
-            Console.out(JSONText.encode(reports))
+            // The others' figures are worth having all the same.
+            if found.isEmpty, let first = failures.first { throw first.error }
+            switch connection.output {
+            case .json:
+                let reports =
+                    found.map { CacheStatsReport(endpoint: $0.endpoint.description, stats: $0.stats) }
+                    + failures.map { CacheStatsReport(endpoint: $0.endpoint.description, error: $0.error.message) }
+                Console.out(JSONText.encode(reports))
+            case .table:
+                Console.out(CacheTable.show(found))
+                for failure in failures {
+                    Console.error("\(failure.endpoint) does not answer: \(failure.error.message)")
+                }
+            }
         }
     }
 }
 
+/// One node's figures, or why there are none.
 struct CacheStatsReport: Encodable {
     var endpoint: String
-    var stats: CacheStats
+    var stats: CacheStats?
+    var error: String?
 }
 
 struct CacheFlush: AsyncParsableCommand {
@@ -100,7 +121,7 @@ struct CacheFlush: AsyncParsableCommand {
         abstract: "Write back what only a node's own memory has (modes local and volatile)."
     )
 
-    @Flag(help: "Of every node; refused where there are others, each of which has to be asked for its own.")
+    @Flag(help: "Of every node. Fails, and names them, when some do not answer in time.")
     var all = false
 
     @OptionGroup var connection: ConnectionOptions

@@ -65,7 +65,9 @@ struct CacheSet: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Only while this value stands there.", valueName: "value"))
     var ifEquals: String?
 
-    @Option(help: ArgumentHelp("Only while the value is of this version, as `cache line` shows it.", valueName: "v"))
+    @Option(
+        help: ArgumentHelp("Only while a value of this version stands there, as `cache line` shows it.", valueName: "v")
+    )
     var ifVersion: String?
 
     @Option(help: "replicated, through, local or volatile; as the cluster's settings say when not given.")
@@ -115,6 +117,7 @@ struct CacheDelete: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "del",
         abstract: "Remove keys, one after the other.",
+        discussion: "When some cannot be removed, the others are, and those are named.",
         aliases: ["delete"]
     )
 
@@ -124,11 +127,47 @@ struct CacheDelete: AsyncParsableCommand {
     @OptionGroup var connection: ConnectionOptions
 
     func run() async throws {
+        var report = CacheRemovalReport()
+        var failure: SynclineError?
         try await connection.withClient { client in
-            var removed = 0
-            for key in keys where try await client.cache.delete(key) { removed += 1 }
-            connection.report("removed \(removed) of \(keys.count)", ["removed": removed])
+            for (index, key) in keys.enumerated() {
+                do throws(SynclineError) {
+                    if try await client.cache.delete(key) { report.removed += 1 }
+                } catch {
+                    failure = failure ?? error
+                    if error.outcome == .unknown { report.unknown.append(key) } else { report.notDone.append(key) }
+                    // Other keys are in other shards, which may serve. Without a node there is nobody to ask.
+                    guard error.code == .unreachable else { continue }
+                    report.notDone += keys[(index + 1)...]
+                    break
+                }
+            }
+            guard let failure else {
+                return connection.report("removed \(report.removed) of \(keys.count)", ["removed": report.removed])
+            }
+            connection.report(report.text(of: keys.count), report)
+            throw failure
         }
+    }
+}
+
+/// What became of keys that were to be removed, when not all were answered.
+struct CacheRemovalReport: Encodable {
+    var removed = 0
+    /// Perhaps removed.
+    var unknown: [String] = []
+    var notDone: [String] = []
+
+    enum CodingKeys: String, CodingKey {
+        case removed, unknown
+        case notDone = "not_done"
+    }
+
+    func text(of count: Int) -> String {
+        var lines = ["removed \(removed) of \(count)"]
+        if !unknown.isEmpty { lines.append("perhaps removed: \(unknown.joined(separator: ", "))") }
+        if !notDone.isEmpty { lines.append("not done: \(notDone.joined(separator: ", "))") }
+        return lines.joined(separator: "\n")
     }
 }
 

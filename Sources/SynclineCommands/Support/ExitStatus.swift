@@ -76,6 +76,8 @@ enum Failure {
     static func text(_ error: SynclineError) -> String {
         var text = error.message
         switch error.outcome {
+        // The message itself tells the parts apart.
+        case .unknown where error.code == .partlyDone: break
         case .unknown: text += "\n  whether it was done is unknown"
         case .done: text += "\n  it was done all the same"
         case .notDone: break
@@ -99,6 +101,7 @@ enum Failure {
         case .tooLarge: "store the data elsewhere and publish where it is, or raise max-message-bytes"
         case .stale: "a message whose delivery has ended comes again by itself; a longer --lease leaves more time"
         case .outOfMemory: "remove keys, let them expire (--ttl), or give the nodes more memory (cache-bytes)"
+        case .partlyDone: "what was done stays done; the same again does the rest"
         case .memoryDown: "the memory below the cache must be up; then try again"
         case .fenced: "acquire the lock anew and use its new token"
         case .sessionLost, .noSession: "its locks may belong to others now; begin again with a new session"

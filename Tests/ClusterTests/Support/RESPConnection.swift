@@ -88,6 +88,9 @@ final class RESPConnection {
         return try reply(within: limit)
     }
 
+    /// Whether something has arrived that is not read yet.
+    var hasInput: Bool { position < buffer.count || socket.isReadable }
+
     /// The next reply that is not a push message.
     func reply(within limit: Duration = .seconds(10)) throws -> RESPReply {
         let deadline = Deadline(within: limit)

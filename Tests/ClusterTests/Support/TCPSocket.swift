@@ -74,6 +74,12 @@ final class TCPSocket {
         }
     }
 
+    /// Whether `receive` would return at once.
+    var isReadable: Bool {
+        var wanted = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&wanted, 1, 0) > 0
+    }
+
     /// At least one byte, or an empty array at the end of the stream.
     func receive(atMost limit: Int = 65_536, deadline: Deadline) throws -> [UInt8] {
         while true {
