@@ -270,11 +270,7 @@ extension CacheRequestor {
                 resendAt: now + configuration.resendInterval
             )
             // Nobody has confirmed what was sent before: that is a part of this one now.
-            for id in flushes.keys where lines.flags(slot).contains(.flushing) {
-                guard let earlier = flushes[id], earlier.key == key else { continue }
-                if Self.isThrough(earlier.since, flush.since) { flush.since = earlier.since }
-                flushes[id] = nil
-            }
+            if lines.flags(slot).contains(.flushing) { absorb(into: &flush) }
             flushes[nextTransaction] = flush
             nextTransaction += 1
             sendFlush(slot, key, now, &effects)
@@ -293,6 +289,14 @@ extension CacheRequestor {
         fields.dirtySince = nil
         fields.flags.formUnion([.flushing, .pinned])
         lines.setFields(&slot, fields)
+    }
+
+    private mutating func absorb(into flush: inout Flush) {
+        for id in flushes.keys {
+            guard let earlier = flushes[id], earlier.key == flush.key else { continue }
+            if Self.isThrough(earlier.since, flush.since) { flush.since = earlier.since }
+            flushes[id] = nil
+        }
     }
 
     /// Names this moment for `flush` and `hasUnlogged`: all that was written before, and nothing that comes a tenth of
