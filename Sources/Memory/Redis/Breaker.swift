@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Primitives
 
 /// Keeps commands away from a server that does not answer: they fail at once and not after a deadline each.
 ///
