@@ -11,6 +11,7 @@ package import Wire
 /// identity    who this is (`NodeIdentity`)
 /// peers       in which life each peer was last met (`PeerMemory`)
 /// wal/        log segments
+/// journal/    what the cache has acknowledged in mode `local` and the log may lack (`Journal`)
 /// snapshots/  one folder per shard (`SnapshotDirectory`)
 /// ```
 package final class DataDirectory: Sendable {
@@ -27,6 +28,7 @@ package final class DataDirectory: Sendable {
     package var node: NodeID { identity.node }
     var logPath: String { path + "/wal" }
     var snapshotPath: String { path + "/snapshots" }
+    var journalPath: String { path + "/journal" }
     private var identityPath: String { path + "/identity" }
 
     /// Opens the directory, making it when it does not exist, and begins a new incarnation.
@@ -78,6 +80,7 @@ package final class DataDirectory: Sendable {
             try files.replaceFile(identityPath, with: bytes)
             try files.makeDirectories(path + "/wal")
             try files.makeDirectories(path + "/snapshots")
+            try files.makeDirectories(path + "/journal")
         }
         let peers = try PeerMemory(path: path + "/peers", files: files)
         return DataDirectory(path: path, lock: lock, identity: identity, peers: peers, files: files)

@@ -34,6 +34,7 @@ package struct CacheMetrics: Sendable {
     package let writeTime: Histogram
 
     package let memory: MemoryMetrics
+    package let journal: JournalMetrics
 
     package static let states = ["I", "S", "E", "M"]
 
@@ -85,5 +86,6 @@ package struct CacheMetrics: Sendable {
         fillTime = registry.histogram("syncline_cache_fill_seconds", help: "Time from a miss to its answer.")
         writeTime = registry.histogram("syncline_cache_write_seconds", help: "Time of a write by way of the home.")
         memory = MemoryMetrics(registry)
+        journal = JournalMetrics(registry)
     }
 }

@@ -1,11 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 package import Primitives
 
-/// The first 64 bytes of a log segment.
+/// What a file of records is a part of.
+package enum SegmentKind: Sendable, Equatable {
+    /// The write-ahead log.
+    case log
+    /// What a node's cache has acknowledged in mode `local`.
+    case journal
+
+    var magic: [UInt8] {
+        switch self {
+        case .log: Array("SYNCWAL\0".utf8)
+        case .journal: Array("SYNCJRN\0".utf8)
+        }
+    }
+
+    var text: String {
+        switch self {
+        case .log: "log segment"
+        case .journal: "journal segment"
+        }
+    }
+}
+
+/// The first 64 bytes of a segment of the log, or of the cache's journal.
 ///
 /// | bytes | field |
 /// |---|---|
-/// | 0–7 | magic `SYNCWAL` and a zero |
+/// | 0–7 | magic `SYNCWAL` or `SYNCJRN`, and a zero |
 /// | 8–11 | format version |
 /// | 12–19 | segment number, from 1 |
 /// | 20–27 | sequence of the segment's first record |
@@ -16,8 +38,8 @@ package import Primitives
 package struct SegmentHeader: Equatable, Sendable {
     package static let byteCount = 64
     package static let version: UInt32 = 1
-    private static let magic: [UInt8] = Array("SYNCWAL\0".utf8)
 
+    package var kind: SegmentKind
     package var number: UInt64
     package var firstSequence: UInt64
     package var node: NodeID
@@ -25,7 +47,15 @@ package struct SegmentHeader: Equatable, Sendable {
     /// Without it a client that knows the format could store bytes which, after a torn write, look like a record.
     package var salt: UInt64
 
-    package init(number: UInt64, firstSequence: UInt64, node: NodeID, clusterID: [UInt8], salt: UInt64) {
+    package init(
+        kind: SegmentKind = .log,
+        number: UInt64,
+        firstSequence: UInt64,
+        node: NodeID,
+        clusterID: [UInt8],
+        salt: UInt64
+    ) {
+        self.kind = kind
         self.number = number
         self.firstSequence = firstSequence
         self.node = node
@@ -36,7 +66,7 @@ package struct SegmentHeader: Equatable, Sendable {
     package func encoded() -> [UInt8] {
         invariant(clusterID.count == 16, "a cluster id has sixteen bytes")
         var writer = ByteWriter(capacity: Self.byteCount)
-        writer.raw(Self.magic)
+        writer.raw(kind.magic)
         writer.u32(Self.version)
         writer.u64(number)
         writer.u64(firstSequence)
@@ -47,13 +77,14 @@ package struct SegmentHeader: Equatable, Sendable {
         return writer.bytes
     }
 
-    package init(decoding bytes: [UInt8]) throws(WireError) {
+    package init(decoding bytes: [UInt8], kind: SegmentKind = .log) throws(WireError) {
+        self.kind = kind
         guard bytes.count >= Self.byteCount else {
             throw .badSegmentHeader("\(bytes.count) bytes are shorter than a header")
         }
         var reader = ByteReader(bytes, from: 0, to: Self.byteCount)
         do throws(DecodingError) {
-            let magic = try reader.raw(Self.magic.count)
+            let magic = try reader.raw(kind.magic.count)
             let version = try reader.u32()
             number = try reader.u64()
             firstSequence = try reader.u64()
@@ -61,7 +92,7 @@ package struct SegmentHeader: Equatable, Sendable {
             clusterID = try reader.raw(16)
             salt = try reader.u64()
             let expected = try reader.u32()
-            guard magic == Self.magic else { throw DecodingError.invalidValue(what: "magic") }
+            guard magic == kind.magic else { throw DecodingError.invalidValue(what: "magic") }
             let found = Checksum.crc32c(bytes, from: 0, to: Self.byteCount - 4)
             guard found == expected else { throw DecodingError.invalidValue(what: "checksum") }
             guard version <= Self.version else {
@@ -72,7 +103,7 @@ package struct SegmentHeader: Equatable, Sendable {
             }
         } catch .unknownTag(_, let version) {
             throw .newerFormat(
-                what: "log segment",
+                what: kind.text,
                 version: UInt32(truncatingIfNeeded: version),
                 supported: Self.version
             )
@@ -118,13 +149,33 @@ package struct LogRecordFramer: Sendable {
         placeInBatch: UInt32,
         to writer: inout ByteWriter
     ) throws(WireError) {
+        try append(sequence, placeInBatch, &writer) { record.encode(into: &$0) }
+    }
+
+    /// Appends one record of a journal. - Parameter body: not empty.
+    package func append(
+        body: [UInt8],
+        sequence: UInt64,
+        placeInBatch: UInt32,
+        to writer: inout ByteWriter
+    ) throws(WireError) {
+        invariant(!body.isEmpty, "a record of a journal says something")
+        try append(sequence, placeInBatch, &writer) { $0.raw(body) }
+    }
+
+    private func append(
+        _ sequence: UInt64,
+        _ placeInBatch: UInt32,
+        _ writer: inout ByteWriter,
+        _ encode: (inout ByteWriter) -> Void
+    ) throws(WireError) {
         let start = writer.count
         writer.u32(0)
         writer.u32(0)
         writer.u64(sequence)
         writer.u32(placeInBatch)
         writer.u32(0)
-        record.encode(into: &writer)
+        encode(&writer)
         let length = writer.count - start - Self.headerBytes
         guard length <= Self.maxBodyBytes else {
             writer.bytes.removeLast(writer.count - start)

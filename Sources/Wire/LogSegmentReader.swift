@@ -22,8 +22,8 @@ package struct LogSegmentReader: Sendable {
     private let bytes: [UInt8]
     private let framer: LogRecordFramer
 
-    package init(_ bytes: [UInt8]) throws(WireError) {
-        header = try SegmentHeader(decoding: bytes)
+    package init(_ bytes: [UInt8], kind: SegmentKind = .log) throws(WireError) {
+        header = try SegmentHeader(decoding: bytes, kind: kind)
         nextSequence = header.firstSequence
         framer = LogRecordFramer(header)
         self.bytes = bytes
@@ -45,6 +45,15 @@ package struct LogSegmentReader: Sendable {
         } catch {
             throw .malformed(error)
         }
+    }
+
+    /// As `next`, of a journal, whose records are what its writer makes of them.
+    package mutating func nextBody() -> [UInt8]? {
+        guard let frame = frame(at: offset), frame.sequence == nextSequence else { return nil }
+        let body = offset + LogRecordFramer.headerBytes
+        offset = frame.end
+        nextSequence += 1
+        return Array(bytes[body..<(body + frame.bodyBytes)])
     }
 
     /// Classifies what lies at `offset`. Meant for after `next` returned nil.

@@ -66,6 +66,21 @@ struct CacheCodecTests {
         }
     }
 
+    @Test("records of the journal come back; what is cut, longer or changed is never taken for them")
+    func journalRecords() throws {
+        var samples = CacheSamples(seed: 12)
+        for _ in 0..<1_500 {
+            let record = samples.record()
+            let bytes = record.encoded()
+            #expect(try JournalRecord(decoding: bytes) == record)
+            for count in 0..<bytes.count {
+                #expect(throws: DecodingError.self) { try JournalRecord(decoding: Array(bytes.prefix(count))) }
+            }
+            #expect(throws: DecodingError.self) { try JournalRecord(decoding: bytes + [0]) }
+        }
+        #expect(throws: DecodingError.self) { try JournalRecord(decoding: [3]) }
+    }
+
     @Test("no command makes a replica trap, whatever is in it, and two replicas stay equal", arguments: [false, true])
     func anyCommand(isWrittenBack: Bool) throws {
         for seed in UInt64(1)...60 {

@@ -52,6 +52,11 @@ struct CacheSamples {
         )
     }
 
+    mutating func record() -> JournalRecord {
+        if bool() { return .clock(JournalClock(boot: bytes(), uptime: number(), wall: number())) }
+        return .write(key(), value: bool() ? bytes() : nil, version(), expiresAt: bool() ? number() : nil)
+    }
+
     mutating func expiry() -> ExpiryChange {
         switch random.below(3) {
         case 0: .keep

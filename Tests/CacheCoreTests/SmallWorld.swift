@@ -90,6 +90,8 @@ struct SmallWorldBudget: Hashable {
     var clearings = 0
     /// Hours that pass.
     var hours = 0
+    /// Nodes that end without warning, and come back with nothing but their journal.
+    var crashes = 0
 }
 
 enum SmallWorldEvent: Equatable {
@@ -109,6 +111,7 @@ enum SmallWorldEvent: Equatable {
     case timeOut(node: Int)
     case lapse(node: Int)
     case revive(node: Int)
+    case crash(node: Int)
     case remove(node: Int)
     case notice(node: Int)
     case join(node: Int)
@@ -141,6 +144,9 @@ struct WorldNode {
     /// Of the view that it knows.
     var view: Int
     var isLate = false
+    /// The latest that its disk has of what it wrote in mode `local`.
+    var journal: LineData?
+    var crashes = 0
 
     var unlogged: LineData? { box.requestor.unlogged(SmallWorld.key) }
 }

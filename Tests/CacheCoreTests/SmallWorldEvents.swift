@@ -71,6 +71,7 @@ extension SmallWorld {
         let isMember = newest.contains(member(node))
         if isValid(node) {
             if budget.lapses > 0 { events.append(.lapse(node: node)) }
+            if budget.crashes > 0, !homes.contains(where: { $0.node == node }) { events.append(.crash(node: node)) }
             if plan.bug == .removeBeforeExpiry, budget.removals > 0, isMember { events.append(.remove(node: node)) }
         } else {
             if here.isGranted {
@@ -190,6 +191,12 @@ extension SmallWorld {
             drain()
             if fault != nil { return fault }
             guard !clients[clients.count - 1].isWaiting else { return "the last read at node \(node) is not answered" }
+        }
+        for node in nodes {
+            guard let promised = node.journal?.version, promised > loggedVersion else { continue }
+            if node.unlogged.map({ $0.version < promised }) ?? true {
+                return "\(promised) was journalled, and in the end there is \(loggedVersion)"
+            }
         }
         if history.finished < latest { return "the last reads see \(history.finished), and \(latest) was written" }
         return nil

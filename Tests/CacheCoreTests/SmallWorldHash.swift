@@ -218,6 +218,8 @@ extension SmallWorld {
             hash.add(node.box.hash)
             hash.add(node.incarnation << 8 | UInt64(node.view))
             hash.add((node.isLeased ? 1 : 0) | (node.isGranted ? 2 : 0) | (node.isLate ? 4 : 0) as UInt64)
+            hash.add(node.journal)
+            hash.add(node.crashes)
         }
         for home in homes {
             hash.add(home.box.hash)
@@ -258,7 +260,7 @@ extension SmallWorldBudget {
         var bits: UInt64 = 0
         for value in [
             evictions, flushes, breaks, lapses, revivals, removals, joins, takeovers, requestorTicks, homeTicks,
-            timeouts, refusals, clearings, hours,
+            timeouts, refusals, clearings, hours, crashes,
         ] { bits = bits << 4 | UInt64(value) }
         return bits
     }

@@ -69,6 +69,7 @@ extension SmallWorld {
             budget.revivals -= 1
             nodes[node].isLeased = true
             push(node)
+        case .crash(let node): crash(node)
         case .remove(let node):
             budget.removals -= 1
             loseOwner(node)
@@ -102,10 +103,52 @@ extension SmallWorld {
         push(node)
     }
 
+    /// The node's disk takes it at once.
+    private mutating func write(_ entry: JournalledWrite, _ node: Int) {
+        nodes[node].journal = entry.data
+        finished(entry.token, entry.result, node: node)
+    }
+
+    var loggedVersion: CacheVersion { homes[leader].replica.state.current(Self.key)?.version ?? .zero }
+
+    /// A journal may forget what is in the log, or what somebody has changed since, and nothing else.
+    private mutating func settled(_ version: CacheVersion, _ isStored: Bool, _ node: Int) {
+        guard let kept = nodes[node].journal?.version, kept <= version else { return }
+        nodes[node].journal = nil
+        if isStored ? kept > loggedVersion : kept.index >= loggedVersion.index {
+            fail("\(kept) is to be forgotten (\(isStored)), and the log has \(loggedVersion)")
+        }
+    }
+
+    /// The process ends, and another one begins with what is on the disk. Its callers never hear what became of their
+    /// calls.
+    private mutating func crash(_ node: Int) {
+        budget.crashes -= 1
+        loseOwner(node)
+        // What the node gave to a new home before, the old one knows nothing of. It goes on with what it has until the
+        // new reign begins.
+        let oldest = homes.filter { !$0.isStopped }.compactMap { $0.replica.state.current(Self.key)?.version }.min()
+        if let oldest {
+            history.finished = min(history.finished, oldest)
+            for client in clients.indices { clients[client].floor = clients[client].floor.map { min($0, oldest) } }
+        }
+        nodes[node].crashes += 1
+        nodes[node].incarnation += 1
+        (nodes[node].isGranted, nodes[node].isLeased) = (false, false)
+        for client in clients.indices where plan.clients[client].node == node && clients[client].isWaiting {
+            finished(UInt64(client), .failed(.unknown(reason: "the node is gone")), node: node)
+        }
+        var configuration = nodes[node].box.requestor.configuration
+        configuration.origin += 16
+        nodes[node].box = RequestorBox(CacheRequestor(configuration: configuration))
+        if let data = nodes[node].journal { nodes[node].box.requestor.putBack(Self.key, data) }
+        push(node)
+    }
+
     /// From now on others may go on without what the node has not logged.
     private mutating func loseOwner(_ node: Int) {
         guard let data = nodes[node].unlogged else { return }
-        let logged = homes[leader].replica.state.current(Self.key)?.version ?? .zero
+        let logged = loggedVersion
         guard data.version > logged else { return }
         history.lose(logged: logged)
         for number in clients.indices { clients[number].floor = clients[number].floor.map { min($0, logged) } }
@@ -153,8 +196,16 @@ extension SmallWorld {
             let target = Int(home.rawValue) - 1
             send(.request(request), member, box.requestor.epoch, node, target)
         }
-        for (token, result) in effects.completed { finished(token, result, node: node) }
-        for entry in effects.journal { finished(entry.token, entry.result, node: node) }
+        var journalled = effects.journal[...]
+        for (token, result) in effects.completed {
+            // A read that came behind a write of the same step has seen it.
+            while let next = journalled.first, next.data.version <= result.version {
+                write(journalled.removeFirst(), node)
+            }
+            finished(token, result, node: node)
+        }
+        for entry in journalled { write(entry, node) }
+        for (_, version, isStored) in effects.settled { settled(version, isStored, node) }
         noteLapse(node)
         box.hash = box.requestor.worldHash()
     }
@@ -374,5 +425,15 @@ extension SmallWorld {
         replica.applied = kept + 1
         addHome(node, replica)
         push(node)
+    }
+}
+
+extension CacheCallResult {
+    fileprivate var version: CacheVersion {
+        switch self {
+        case .read(let data, _): data.version
+        case .written(_, let version): version
+        case .failed: .zero
+        }
     }
 }

@@ -18,11 +18,12 @@ struct SmallWorldTests {
         if let found = explorer.found { Issue.record("\(plan.name): \(found)") }
     }
 
-    private static let plans: [SmallWorldPlan] = SmallWorldPlan.usual + (isLong ? SmallWorldPlan.large : [])
+    private static let plans: [SmallWorldPlan] =
+        SmallWorldPlan.usual + (isLong ? SmallWorldPlan.large + SmallWorldPlan.largeJournalled : [])
 }
 
 extension SmallWorldPlan: CustomTestStringConvertible {
-    static let usual = calm + opened + tokens + faulty + silent
+    static let usual = calm + opened + tokens + faulty + silent + journalled
 
     var testDescription: String { name }
 }

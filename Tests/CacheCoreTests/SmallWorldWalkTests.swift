@@ -32,10 +32,11 @@ struct SmallWorldWalk {
         var plan = SmallWorldPlan("walk \(seed)", [])
         plan.bug = bug
         let isSilent = random.below(2) == 0
+        let unlogged = seed % 4 == 3 ? CacheDurability.local : .volatile
         for _ in 0..<(2 + random.below(4)) {
             var operations: [ClientOperation] = []
             for _ in 0..<(1 + random.below(5)) {
-                let mode = isSilent && random.below(4) > 0 ? CacheDurability.volatile : .replicated
+                let mode = isSilent && random.below(4) > 0 ? unlogged : .replicated
                 operations.append(Self.operation(mode, &random))
             }
             plan.clients.append(SmallWorldPlan.Client(Int(random.below(3)), operations))
@@ -57,6 +58,10 @@ struct SmallWorldWalk {
         plan.budget.refusals = some(2)
         plan.budget.clearings = some(1)
         plan.budget.hours = some(2)
+        if unlogged == .local {
+            plan.budget.hours = 0
+            plan.budget.crashes = some(3)
+        }
         self.random = random
         world = SmallWorld(plan)
         world.diary = []

@@ -252,7 +252,7 @@ struct CacheCommandTests {
                 + "%5/$4/node/$6/node-1/$9/reachable/:0/$5/state/$1/I/$7/version/_/$8/lease_ms/_/"
         )
         let figures = try talk.say("CACHE.STATS")
-        #expect(figures.hasPrefix("%34/$10/hits_total/:5/$12/misses_total/:0/"))
+        #expect(figures.hasPrefix("%41/$10/hits_total/:5/$12/misses_total/:0/"))
         #expect(figures.hasSuffix("$5/lines/%4/$1/I/:0/$1/S/:0/$1/E/:0/$1/M/:2/$11/transitions/%1/$2/SM/:7/"))
         #expect(try talk.say("CACHE.FLUSH") == ":4/")
         #expect(try talk.say("CACHE.FLUSH all") == ":9/")

@@ -51,6 +51,33 @@ import Testing
         #expect(try LogSegmentReader(bytes).header == Self.header)
     }
 
+    @Test("a journal's segment gives its records as they were, and neither kind passes for the other")
+    func journal() throws {
+        var header = Self.header
+        header.kind = .journal
+        let framer = LogRecordFramer(header)
+        var writer = ByteWriter()
+        writer.raw(header.encoded())
+        let bodies: [[UInt8]] = [[1], Array(repeating: 7, count: 100), Array("three".utf8)]
+        for (place, body) in bodies.enumerated() {
+            try framer.append(
+                body: body,
+                sequence: header.firstSequence + UInt64(place),
+                placeInBatch: UInt32(place),
+                to: &writer
+            )
+        }
+        var reader = try LogSegmentReader(writer.bytes, kind: .journal)
+        #expect(reader.header == header)
+        var found: [[UInt8]] = []
+        while let body = reader.nextBody() { found.append(body) }
+        #expect(found == bodies)
+        #expect(reader.tail() == .clean && reader.offset == writer.count)
+        #expect(throws: WireError.self) { try LogSegmentReader(writer.bytes) }
+        let log = try segment([Samples.records]).bytes
+        #expect(throws: WireError.self) { try LogSegmentReader(log, kind: .journal) }
+    }
+
     @Test("cut anywhere, a whole prefix is read and the rest is a torn write") func cuts() throws {
         let (bytes, ends) = try segment([Samples.records])
         for cut in SegmentHeader.byteCount..<bytes.count {

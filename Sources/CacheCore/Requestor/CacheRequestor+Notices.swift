@@ -34,7 +34,9 @@ extension CacheRequestor {
         case .recall(let key, let gid, let toShared, let version):
             statistics.recalls += 1
             letGo(key, gid, toShared: toShared ? version : nil, now, &effects)
-        case .putDone(let key, let gid, let version, _): finishPut(key, gid, version, now, &effects)
+        case .putDone(let key, let gid, let version, let isStored):
+            effects.settled.append((key, version, isStored))
+            finishPut(key, gid, version, now, &effects)
         case .synchronise: break
         case .refused(let key, let number, let isWrite, let refusal):
             refused(key, number, isWrite, refusal, now, &effects)
@@ -89,6 +91,8 @@ extension CacheRequestor {
         if let writer = transaction.writer { complete(writer, .written(answer, version), &effects) }
         transaction.writer = nil
         effects.departed.append(key)
+        // An older version than the owner's own says nothing of it.
+        if let unlogged, unlogged.version <= version { effects.settled.append((key, version, true)) }
         if !isHeld, let unlogged, unlogged.version > version {
             // The home has not carried out the write on it.
             restore(unlogged, &transaction, key, now, &effects)

@@ -218,7 +218,13 @@ package struct CacheRequestor: ~Copyable {
             callCount -= 1
             let result = CacheCallResult.written(answer, version)
             effects.journal.append(
-                JournalledWrite(key: key, data: data(slot, now), token: call.token, result: result)
+                JournalledWrite(
+                    key: key,
+                    data: data(slot, now),
+                    token: call.token,
+                    result: result,
+                    deadline: call.deadline
+                )
             )
         } else {
             complete(call, .written(answer, version), &effects)

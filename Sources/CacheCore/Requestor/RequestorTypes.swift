@@ -46,6 +46,9 @@ package struct RequestorEffects: Sendable {
     package var isCleared = false
     /// Unlogged writes of the mode `local`: to be on this node's disk before their callers are answered.
     package var journal: [JournalledWrite] = []
+    /// Up to these versions the log has what this node wrote without it, or (`isStored` false) has somebody's later
+    /// change instead: a journal need not keep it any longer.
+    package var settled: [(key: CacheKey, version: CacheVersion, isStored: Bool)] = []
 
     package init() {}
 
@@ -55,6 +58,7 @@ package struct RequestorEffects: Sendable {
         departed.removeAll(keepingCapacity: true)
         isCleared = false
         journal.removeAll(keepingCapacity: true)
+        settled.removeAll(keepingCapacity: true)
     }
 }
 
@@ -63,6 +67,8 @@ package struct JournalledWrite: Sendable, Equatable {
     package var data: LineData
     package var token: UInt64
     package var result: CacheCallResult
+    /// Of the call.
+    package var deadline: Instant
 }
 
 package struct RequestorConfiguration: Sendable {

@@ -57,5 +57,23 @@ package struct CacheStatistics: Sendable, Equatable {
 
     package var memory = Memory()
 
+    /// Of the node's own journal (mode `local`).
+    package struct Journal: Sendable, Equatable {
+        package var records: UInt64 = 0
+        package var syncs: UInt64 = 0
+        package var writtenBytes: UInt64 = 0
+        /// Keys whose journalled value the log may lack.
+        package var keys: UInt64 = 0
+        /// Of its files.
+        package var bytes: UInt64 = 0
+        /// Of an earlier life: what the log has taken, or had already, and what somebody had written over.
+        package var restored: UInt64 = 0
+        package var superseded: UInt64 = 0
+
+        package init() {}
+    }
+
+    package var journal = Journal()
+
     package init() {}
 }

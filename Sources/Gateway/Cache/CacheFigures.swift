@@ -19,7 +19,10 @@ extension CacheStatistics {
             ("memory_write_failures_total", memory.writeFailures), ("memory_fetches_total", memory.fetches),
             ("memory_fetch_failures_total", memory.fetchFailures), ("memory_dirty_keys", memory.dirtyKeys),
             ("memory_dirty_bytes", memory.dirtyBytes), ("memory_dirty_age_ms", memory.dirtyAge),
-            ("memory_quarantined_keys", memory.quarantinedKeys),
+            ("memory_quarantined_keys", memory.quarantinedKeys), ("journal_records_total", journal.records),
+            ("journal_syncs_total", journal.syncs), ("journal_written_bytes_total", journal.writtenBytes),
+            ("journal_keys", journal.keys), ("journal_bytes", journal.bytes),
+            ("journal_restored_total", journal.restored), ("journal_superseded_total", journal.superseded),
         ]
     }
 

@@ -56,8 +56,18 @@ struct CachePublishing {
         metrics.dirtyLines.set(Int(clamping: now.dirtyLines))
         metrics.dirtyBytes.set(Int(clamping: now.dirtyBytes))
         metrics.dirtyAge.set(Int(clamping: now.dirtyAge / 1_000))
+        publish(now.journal, metrics.journal)
         if let memory = loop.memory { publish(now.memory, memory.memory.state, metrics.memory) }
         last = now
+    }
+
+    private func publish(_ now: CacheStatistics.Journal, _ metrics: JournalMetrics) {
+        metrics.records.increment(by: Int(clamping: now.records &- last.journal.records))
+        metrics.writtenBytes.increment(by: Int(clamping: now.writtenBytes &- last.journal.writtenBytes))
+        metrics.restored.increment(by: Int(clamping: now.restored &- last.journal.restored))
+        metrics.superseded.increment(by: Int(clamping: now.superseded &- last.journal.superseded))
+        metrics.keys.set(Int(clamping: now.keys))
+        metrics.bytes.set(Int(clamping: now.bytes))
     }
 
     private mutating func publish(_ now: CacheStatistics.Memory, _ state: MemoryState, _ metrics: MemoryMetrics) {

@@ -102,6 +102,7 @@ extension LoopCache {
         var memory = MemoryFigures()
         for figures in loop.context.memoryFigures.withLock({ $0 }) { memory.add(figures) }
         sum.memory = CacheStatistics.Memory(memory)
+        sum.journal = cache.journal.statistics
         return sum
     }
 

@@ -23,6 +23,10 @@ final class LoopCache {
     var keeper: LeaseKeeper?
     var counts = LoopCacheCounts()
     var isShedding = false
+    /// Writes that wait for this node's disk, and until when.
+    var unanswered: [UInt64: Instant] = [:]
+    /// Those of them that wait for the log, since the disk has no room.
+    var unjournalled: [CacheKey: [Unjournalled]] = [:]
 
     init(loop: ShardLoop, cache: NodeCache) {
         self.loop = loop
@@ -49,10 +53,11 @@ final class LoopCache {
         }
         if effects.isCleared { tellTrackers(nil) }
         for key in effects.departed { tellTrackers(key) }
-        invariant(effects.journal.isEmpty, "no write asks for a journal")
-        let completed = effects.completed
+        if !effects.journal.isEmpty { journal(effects.journal, of: stripe) }
+        let (completed, settled) = (effects.completed, effects.settled)
         effects.removeAll()
         swap(&effects, &self.effects)
+        if !settled.isEmpty { settle(settled) }
         for (token, result) in completed { callers.remove(token)?(result) }
         let mustShed = cache.planner.withLock { planner in
             planner.update(Int(stripe.shard.rawValue), summary)
@@ -145,6 +150,7 @@ final class LoopCache {
         }
         expireInspections(now)
         expireFlushes(now)
+        tickJournal(now)
     }
 
     // MARK: The lease

@@ -28,9 +28,9 @@ package struct DurabilityRules: Sendable, Equatable {
         var found: [(prefix: [UInt8], durability: CacheDurability)] = []
         for part in text.split(separator: ",") {
             let sides = part.split(separator: "=", omittingEmptySubsequences: false)
-            guard sides.count == 2, !sides[0].isEmpty, let mode = CacheDurability(word: String(sides[1])),
-                mode != .local
-            else { return nil }
+            guard sides.count == 2, !sides[0].isEmpty, let mode = CacheDurability(word: String(sides[1])) else {
+                return nil
+            }
             found.append((Array(sides[0].utf8), mode))
         }
         return found.sorted { $0.prefix.count > $1.prefix.count }
@@ -55,6 +55,7 @@ final class NodeCache: Sendable {
     let stripes: [CacheStripe]
     let rules: DurabilityRules
     let limitBytes: Int
+    let journal: CacheJournal
     /// Counts uses of lines: decides which was used least recently, over all stripes.
     let clock = Atomic<UInt64>(1)
     let planner: Mutex<EvictionPlanner>
@@ -70,9 +71,11 @@ final class NodeCache: Sendable {
         policy: EvictionPolicy,
         limitBytes: Int,
         flushInterval: Interval,
-        rules: DurabilityRules
+        rules: DurabilityRules,
+        journal: CacheJournal
     ) {
         self.node = node
+        self.journal = journal
         self.rules = rules
         self.limitBytes = limitBytes
         var configuration = RequestorConfiguration(origin: origin, policy: policy)
@@ -93,9 +96,9 @@ final class NodeCache: Sendable {
     /// - Parameter asked: what the writer says, if anything.
     func durability(_ asked: CacheDurability?, of key: some Collection<UInt8>) -> CacheDurability {
         let durability = asked ?? rules.durability(of: key)
-        // Without a journal `local` is carried out as what promises more.
-        guard durability == .local || isClosing.load(ordering: .relaxed) else { return durability }
-        return durability == .through ? .through : .replicated
+        if isClosing.load(ordering: .relaxed) { return durability == .through ? .through : .replicated }
+        // When the journal takes nothing, the write is carried out as what promises more.
+        return durability == .local && !journal.isTaking ? .replicated : durability
     }
 
     func nextTick() -> UInt64 { clock.wrappingAdd(1, ordering: .relaxed).newValue }

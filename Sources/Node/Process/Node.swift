@@ -57,7 +57,7 @@ struct Node: Sendable {
         )
         let loops = makeLoops(settings, group, context)
         context.adopt(loops)
-        try await attachCache(settings, identity, context)
+        try await attachCache(settings, store, context)
         try await hostShards(settings, store, context)
         let memory = try await attachMemory(settings, identity, context)
         let addresses = MemberAddresses()
@@ -106,9 +106,10 @@ struct Node: Sendable {
     /// The node's cache: its lines are spread over the loops as the shards are.
     private static func attachCache(
         _ settings: Settings,
-        _ identity: NodeIdentity,
+        _ store: NodeStore,
         _ context: NodeContext
     ) async throws {
+        let identity = store.directory.identity
         let cache = NodeCache(
             node: context.node,
             shards: context.map.placement.count,
@@ -116,8 +117,13 @@ struct Node: Sendable {
             policy: settings.cacheEviction,
             limitBytes: settings.cacheBytes,
             flushInterval: settings.cacheFlush,
-            rules: settings.cacheRules
+            rules: settings.cacheRules,
+            journal: store.journal
         )
+        for key in store.replay.keys {
+            guard let found = store.replay[key] else { continue }
+            cache.stripe(key.hash).requestor.withLock { $0.putBack(key, found.data) }
+        }
         context.cacheCounts.withLock { $0 = Array(repeating: LoopCacheCounts(), count: context.loops.count) }
         context.homeStatistics.withLock { $0 = Array(repeating: HomeStatistics(), count: context.loops.count) }
         for loop in context.loops {
@@ -354,6 +360,7 @@ struct Node: Sendable {
         let context = context
         let transport = context.loops[0].loop.flatSubmit { context.transport.shutdown() }
         try? await transport.get()
+        store.journal.close()
         context.writer.close()
         try? await httpGroup.shutdownGracefully()
     }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CacheCore
 import Glibc
 import Logging
 import NIOCore
@@ -15,6 +16,9 @@ struct NodeStore {
     let snapshots: SnapshotDirectory
     /// For the index of queued messages; nil when the disk has no room for it, and then the heap serves.
     let arena: ColdArena?
+    /// Of the cache's mode `local`, and what an earlier life had put there.
+    let journal: CacheJournal
+    let replay: JournalReplay
     /// By shard number; nil for a shard that has no record yet.
     let recovered: [RecoveredShard?]
 
@@ -68,13 +72,25 @@ struct NodeStore {
             recovered[Int(shard.shard.rawValue)] = shard
         }
         let snapshots = storage.snapshots
-        let writer = LogWriter(log: storage.log, hasOneLoop: settings.loops == 1, metrics: metrics.wal) { error in
+        let onFailure: @Sendable (StorageError) -> Never = { error in
             logger.critical(
-                "the log could not be written; the process ends, so that nothing is confirmed that is not on disk",
+                "the disk could not be written; the process ends, so that nothing is confirmed that is not on it",
                 metadata: ["error": "\(error)"]
             )
             exit(NodeExit.storageFailed)
         }
+        let (journal, replay) = try CacheJournal.open(
+            directory,
+            metrics: metrics.cache.journal,
+            logger: logger,
+            onFailure: onFailure
+        )
+        let writer = LogWriter(
+            log: storage.log,
+            hasOneLoop: settings.loops == 1,
+            metrics: metrics.wal,
+            onFailure: onFailure
+        )
         let arena = try? ColdArena(directory)
         if arena == nil { logger.warning("no file for cold memory: the index of queued messages stays in memory") }
         return NodeStore(
@@ -82,6 +98,8 @@ struct NodeStore {
             writer: writer,
             snapshots: snapshots,
             arena: arena,
+            journal: journal,
+            replay: replay,
             recovered: recovered
         )
     }

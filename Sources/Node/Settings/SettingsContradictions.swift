@@ -14,7 +14,8 @@ extension Settings {
             SettingProblem(
                 subject: "cache-namespaces",
                 cause:
-                    "`\(cacheNamespaces)` is not a list of prefixes, each with `replicated`, `through` or `volatile`",
+                    "`\(cacheNamespaces)` is not a list of prefixes, each with `replicated`, `through`, `local` or "
+                    + "`volatile`",
                 remedy: "write it as `session:=volatile,price:=replicated`"
             )
         ]

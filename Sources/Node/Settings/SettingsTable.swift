@@ -159,7 +159,7 @@ extension SettingDefinition {
         ),
         .init(
             "cache-durability",
-            .choice(["replicated", "through", "volatile"]),
+            .choice(["replicated", "through", "local", "volatile"]),
             default: "replicated",
             "When a write is acknowledged if its key's namespace and the writer say nothing else."
         ),
@@ -173,7 +173,7 @@ extension SettingDefinition {
             "cache-flush-ms",
             .integer(100...3_600_000),
             default: "1000",
-            "Age at which what was written in mode volatile is written back."
+            "Age at which what was written in mode local or volatile is written back."
         ),
         .init(
             "cache-store-bytes",
