@@ -80,6 +80,13 @@ final class LinePair {
         return results[call.token]
     }
 
+    func evict(_ key: String) {
+        step { requestor, now, effects in
+            guard let slot = requestor.lines.find(CacheKey(key)) else { return }
+            requestor.evict(slot, now: now, into: &effects)
+        }
+    }
+
     /// What the node answers a read of the key from its own line; nil: it holds none.
     func line(_ key: String) -> LineData? {
         requestor.lines.find(CacheKey(key)).map { requestor.data($0, now) }

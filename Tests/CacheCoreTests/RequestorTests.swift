@@ -32,6 +32,28 @@ struct RequestorTests {
         #expect(pair.state.current(CacheKey("b"))?.value == Array("after".utf8))
     }
 
+    @Test("what was evicted is waited for until it is confirmed, and a later eviction is not")
+    func evicted() {
+        let pair = owning("a", "b")
+        _ = pair.set("a", "last")
+        _ = pair.set("b", "last")
+        pair.holdsPuts = true
+        pair.evict("a")
+        let mark = CacheRequestor.flushMark(pair.now)
+        #expect(pair.lacks(mark) && pair.requestor.unloggedCount == 2)
+        pair.holdsPuts = false
+        pair.step { $0.flush(now: $1, through: mark, into: &$2) }
+        #expect(pair.lacks(mark) && pair.requestor.unloggedCount == 1)
+        pair.time += pair.requestor.configuration.resendInterval.milliseconds
+        pair.step { $0.tick(now: $1, into: &$2) }
+        #expect(!pair.lacks(mark) && pair.requestor.unloggedCount == 0)
+        _ = pair.set("b", "later")
+        pair.holdsPuts = true
+        pair.evict("b")
+        #expect(!pair.lacks(mark) && pair.requestor.unloggedCount == 1)
+        #expect(pair.state.current(CacheKey("a"))?.value == Array("last".utf8))
+    }
+
     @Test(
         "what was flushed is waited for until it is confirmed, although the line is written again and the put is lost"
     )

@@ -308,9 +308,19 @@ extension CacheRequestor {
     /// Whether the home may lack something that was written up to the mark.
     package func hasUnlogged(through mark: UInt32) -> Bool {
         if let slot = lines.oldestDirty, let since = lines.dirtySince(slot), Self.isThrough(since, mark) { return true }
-        return flushes.values.contains { Self.isThrough($0.since, mark) }
+        if flushes.values.contains(where: { Self.isThrough($0.since, mark) }) { return true }
+        // Lines that are gone from here, and the home has not confirmed.
+        return open.values.contains { key in
+            guard let transaction = transactions[key], case .putting = transaction.kind else { return false }
+            return transaction.sentAt.map { Self.isThrough(Self.deciseconds($0), mark) } ?? true
+        }
     }
 
     /// Lines whose data the home does not have yet, those on their way included.
-    package var unloggedCount: Int { lines.dirtyCount + flushes.count }
+    package var unloggedCount: Int {
+        let leaving = open.values.count { key in
+            if case .putting? = transactions[key]?.kind { true } else { false }
+        }
+        return lines.dirtyCount + flushes.count + leaving
+    }
 }
