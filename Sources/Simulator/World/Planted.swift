@@ -41,7 +41,7 @@ package struct PlantedBug: Sendable {
         PlantedBug(name: "install-below-floor", scenario: "cache", checker: .cacheLines, seeds: 60),
         PlantedBug(name: "keep-older-line", scenario: "cache", checker: .cacheLines, seeds: 60),
         PlantedBug(name: "remove-before-expiry", scenario: "cache-homes", checker: .cacheLines, seeds: 40),
-        PlantedBug(name: "drop-sent-data", scenario: "cache-volatile", checker: .cacheHistory, seeds: 40),
+        PlantedBug(name: "drop-sent-data", scenario: "cache-volatile", checker: .cacheLines, seeds: 80),
         PlantedBug(name: "answer-before-acknowledgements", scenario: "cache", checker: .cacheLines, seeds: 60),
         PlantedBug(name: "forgotten-verdicts", scenario: "cache", checker: .cacheHistory, seeds: 60),
     ]
