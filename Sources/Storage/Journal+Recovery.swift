@@ -58,7 +58,7 @@ extension Journal {
     ) throws(StorageError) {
         let path = JournalFile.path(number, in: directory)
         let bytes = try io { () throws(FileFailure) in try directory.files.readFile(path) } ?? []
-        var reader = try open(bytes, path, number, directory)
+        var reader = try LogSegmentReader(bytes, .journal, of: path, number, directory)
         var segment = JournalSegment(number: number, bodies: [], bytes: 0)
         while let body = reader.nextBody() { segment.bodies.append(body) }
         segment.bytes = reader.offset
@@ -80,29 +80,5 @@ extension Journal {
                 reason: "record \(reader.nextSequence) is not valid, but \(later), written after it was durable, is"
             )
         }
-    }
-
-    private static func open(
-        _ bytes: [UInt8],
-        _ path: String,
-        _ number: UInt64,
-        _ directory: DataDirectory
-    ) throws(StorageError) -> LogSegmentReader {
-        let reader: LogSegmentReader
-        do throws(WireError) {
-            reader = try LogSegmentReader(bytes, kind: .journal)
-        } catch .newerFormat(let what, let version, let supported) {
-            throw .newerFormat(path: path, detail: "\(what) format \(version), this server reads up to \(supported)")
-        } catch {
-            throw .damaged(path: path, offset: 0, reason: "\(error)")
-        }
-        let identity = directory.identity
-        guard reader.header.clusterID == identity.clusterID, reader.header.node == identity.node else {
-            throw .damaged(path: path, offset: 0, reason: "this segment was written by another node or cluster")
-        }
-        guard reader.header.number == number else {
-            throw .damaged(path: path, offset: 0, reason: "this is segment \(reader.header.number) under a false name")
-        }
-        return reader
     }
 }

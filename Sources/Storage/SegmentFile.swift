@@ -70,3 +70,32 @@ enum SegmentFile {
         )
     }
 }
+
+extension LogSegmentReader {
+    /// A segment that this node wrote, under its own name.
+    init(
+        _ bytes: [UInt8],
+        _ kind: SegmentKind,
+        of path: String,
+        _ number: UInt64,
+        _ directory: DataDirectory
+    ) throws(StorageError) {
+        do throws(WireError) {
+            try self.init(bytes, kind: kind)
+        } catch .newerFormat(let what, let version, let supported) {
+            throw .newerFormat(
+                path: path,
+                detail: "\(what) format \(version), this server reads up to \(supported)"
+            )
+        } catch {
+            throw .damaged(path: path, offset: 0, reason: "\(error)")
+        }
+        let identity = directory.identity
+        guard header.clusterID == identity.clusterID, header.node == identity.node else {
+            throw .damaged(path: path, offset: 0, reason: "this segment was written by another node or cluster")
+        }
+        guard header.number == number else {
+            throw .damaged(path: path, offset: 0, reason: "this is segment \(header.number) under a false name")
+        }
+    }
+}

@@ -190,24 +190,7 @@ struct LogScan {
         _ number: UInt64,
         _ directory: DataDirectory
     ) throws(StorageError) -> LogSegmentReader {
-        let reader: LogSegmentReader
-        do throws(WireError) {
-            reader = try LogSegmentReader(bytes)
-        } catch .newerFormat(let what, let version, let supported) {
-            throw .newerFormat(
-                path: path,
-                detail: "\(what) format \(version), this server reads up to \(supported)"
-            )
-        } catch {
-            throw .damaged(path: path, offset: 0, reason: "\(error)")
-        }
-        let identity = directory.identity
-        guard reader.header.clusterID == identity.clusterID, reader.header.node == identity.node else {
-            throw .damaged(path: path, offset: 0, reason: "this segment was written by another node or cluster")
-        }
-        guard reader.header.number == number else {
-            throw .damaged(path: path, offset: 0, reason: "this is segment \(reader.header.number) under a false name")
-        }
+        let reader = try LogSegmentReader(bytes, .log, of: path, number, directory)
         if let last, reader.header.firstSequence != last.nextSequence {
             throw .damaged(
                 path: last.path,
