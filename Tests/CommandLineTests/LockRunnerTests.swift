@@ -140,8 +140,8 @@ struct LockRunnerTests {
         let (status, deadline) = try await result
         #expect(status == SynclineCommands.ExitStatus.lost.rawValue)
         #expect(file.text == "ready\nterm\n")
-        // The cluster's deadline is a tenth of a second behind the client's. What counts is when the command last lived;
-        // that it ended may be learnt later on a busy machine.
+        // By the cluster's deadline, which is a tenth of a second behind the client's. What counts is when the command
+        // last lived; that it ended may be learnt later on a busy machine.
         let last = try #require(pulse.text.split(separator: "\n").last.flatMap { Int64($0) })
         #expect(last > 0 && last < deadline + 100_000_000)
         await server.stop()
