@@ -136,6 +136,20 @@ struct CacheOrderTests {
         #expect(try talk.heard() == "+OK/$1/1/$-1/")
     }
 
+    @Test("a write that names the mode volatile is a hit too; other modes and other options go to the queue")
+    func namedMode() throws {
+        let talk = try CacheTalk()
+        talk.cache.isOwner = true
+        #expect(try talk.say("SET a 1 DURABILITY volatile|SET a 2 durability VOLATILE") == "+OK/+OK/")
+        #expect(talk.cache.hits == 2)
+        #expect(talk.cache.calls.isEmpty)
+        #expect(try talk.say("SET a 3 DURABILITY local|SET a 4 PX 1000|SET a 5 KEEPTTL") == "+OK/+OK/+OK/")
+        #expect(talk.cache.hits == 2)
+        #expect(talk.cache.calls.count == 3)
+        #expect(try talk.say("SET a 6 DURABILITY volatil").hasPrefix("-ERR 'volatil' is no DURABILITY"))
+        #expect(try talk.say("SET a 6 DURABILITY volatile|GET a") == "+OK/$1/6/")
+    }
+
     @Test("hits in RESP3 say null as RESP3 does")
     func hitsInThree() throws {
         let talk = try CacheTalk(protocol: 3)

@@ -12,6 +12,9 @@ struct RESPPlainCommandTests {
             guard let command = RESPPlainCommand(bytes, at: 0, limits) else { return nil }
             var words = [String(decoding: command.key, as: UTF8.self)]
             if let value = command.value { words.append(String(decoding: value, as: UTF8.self)) }
+            if let (name, word) = command.option {
+                words += [String(decoding: name, as: UTF8.self), String(decoding: word, as: UTF8.self)]
+            }
             return words + ["\(command.end)"]
         }
     }
@@ -23,6 +26,8 @@ struct RESPPlainCommandTests {
         #expect(look("*3\r\n$3\r\nset\r\n$2\r\nab\r\n$10\r\n0123456789\r\n") == ["ab", "0123456789", "38"])
         #expect(look("*3\r\n$3\r\nSET\r\n$1\r\na\r\n$0\r\n\r\n") == ["a", "", "26"])
         #expect(look("*2\r\n$3\r\nGET\r\n$2\r\n\r\n\r\n") == ["\r\n", "21"])
+        let option = "*5\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n$2\r\nPX\r\n$1\r\n7\r\n*1"
+        #expect(look(option) == ["a", "b", "PX", "7", "42"])
     }
 
     @Test("everything else is left alone")
@@ -36,6 +41,9 @@ struct RESPPlainCommandTests {
             "*2\r\n$3\r\nGET\r\n$1\r\na\r\r\n", "*2\r\n$3\r\nGET\r\n$99999999999999999999\r\n",
             "*3\r\n$3\r\nSET\r\n$1\r\na\r\n:1\r\n     ", "*2\r\n$3\r\n\u{7}ET\r\n$1\r\na\r\n",
             "*4\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n$2\r\nNX\r\n",
+            "*5\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n$2\r\nPX\r\n",
+            "*5\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n$2\r\nPX\r\n:7\r\n",
+            "*5\r\n$3\r\nGET\r\n$1\r\na\r\n$1\r\nb\r\n$2\r\nPX\r\n$1\r\n7\r\n",
         ] { #expect(look(text) == nil, "\(text.debugDescription)") }
     }
 
@@ -51,10 +59,13 @@ struct RESPPlainCommandTests {
     @Test("it agrees with the parser on every input that it takes, however the bytes were changed")
     func agreement() throws {
         var random = Xorshift()
-        let seeds = ["*2\r\n$3\r\nGET\r\n$3\r\nabc\r\n", "*3\r\n$3\r\nSET\r\n$2\r\nk1\r\n$4\r\nabcd\r\n"]
+        let seeds = [
+            "*2\r\n$3\r\nGET\r\n$3\r\nabc\r\n", "*3\r\n$3\r\nSET\r\n$2\r\nk1\r\n$4\r\nabcd\r\n",
+            "*5\r\n$3\r\nSET\r\n$2\r\nk1\r\n$4\r\nabcd\r\n$2\r\nPX\r\n$1\r\n7\r\n",
+        ]
         var taken = 0
         for _ in 0..<40_000 {
-            var bytes = Array(seeds[Int.random(in: 0..<2, using: &random)].utf8)
+            var bytes = Array(seeds[Int.random(in: 0..<3, using: &random)].utf8)
             for _ in 0..<Int.random(in: 0..<3, using: &random) {
                 let place = Int.random(in: 0..<bytes.count, using: &random)
                 bytes[place] =
@@ -63,7 +74,9 @@ struct RESPPlainCommandTests {
             bytes += Array("*1\r\n".utf8)
             let words: ([[UInt8]], Int)? = bytes.withUnsafeBytes { bytes in
                 guard let command = RESPPlainCommand(bytes, at: 0, RESPLimits()) else { return nil }
-                return ([[UInt8](command.key)] + (command.value.map { [[UInt8]($0)] } ?? []), command.end)
+                let option = command.option.map { [$0.name, $0.word] } ?? []
+                let words = [command.key] + (command.value.map { [$0] } ?? []) + option
+                return (words.map { [UInt8]($0) }, command.end)
             }
             guard let words else { continue }
             taken += 1

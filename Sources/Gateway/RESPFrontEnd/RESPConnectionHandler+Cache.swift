@@ -9,9 +9,9 @@ extension RESPConnectionHandler {
 
     // MARK: Straight from the input
 
-    /// Answers GET and SET without options from the node's own lines, as long as each is a hit and nothing is ahead of
-    /// it: from the input buffer to the output buffer, without a slot, a copy or an allocation. What is no such command
-    /// or no hit stays in the input.
+    /// Answers GET, and SET without options but DURABILITY, from the node's own lines, as long as each is a hit and
+    /// nothing is ahead of it: from the input buffer to the output buffer, without a slot, a copy or an allocation.
+    /// What is no such command or no hit stays in the input.
     func takePlainCommands() {
         guard isPlainRead, queue.isEmpty, !isConfined, let cache, let input = parser.freshInput else { return }
         let limits = services.configuration.limits
@@ -49,7 +49,13 @@ extension RESPConnectionHandler {
                 solicitedBytes += writer.buffer.readableBytes - before
             }
         }
-        guard isPlainWrite, value.count <= CacheLimits.valueBytes, cache.setHit(command.key, value, nil) else {
+        var durability: CacheDurability?
+        if let option = command.option {
+            // The other modes answer later than at once.
+            guard option.name.isWord("durability"), option.word.isWord("volatile") else { return false }
+            durability = .volatile
+        }
+        guard isPlainWrite, value.count <= CacheLimits.valueBytes, cache.setHit(command.key, value, durability) else {
             return false
         }
         writer.simple("OK")
@@ -99,5 +105,13 @@ extension RESPConnectionHandler {
             services.observer.errorReplied(.resp, code: code)
         }
         solicitedBytes += writer.buffer.readableBytes - before
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// - Parameter word: lower-case ASCII letters; they are matched in any case.
+    fileprivate func isWord(_ word: StaticString) -> Bool {
+        guard count == word.utf8CodeUnitCount else { return false }
+        return word.withUTF8Buffer { letters in zip(self, letters).allSatisfy { $0 | 0x20 == $1 } }
     }
 }
