@@ -58,7 +58,7 @@ struct CacheCodecTests {
                 decode: { reader throws(DecodingError) in try CacheCommand(decoding: &reader) }
             )
             try check(
-                samples.bool() ? CacheResponse.done : .written(samples.answer(), samples.version()),
+                samples.bool() ? .done : .written(samples.answer(), samples.version(), earlier: samples.outcomes()),
                 &samples,
                 encode: { $0.encode(into: &$1) },
                 decode: { reader throws(DecodingError) in try CacheResponse(decoding: &reader) }

@@ -97,7 +97,7 @@ struct CacheSamples {
 
     mutating func command() -> CacheCommand {
         switch random.below(11) {
-        case 0..<2: .write(key(), operation(), data: bool() ? data() : nil, token: number())
+        case 0..<2: .write(key(), earlier: earlier(), operation(), data: bool() ? data() : nil, token: number())
         case 2: .persist((0..<below(4)).map { _ in CacheKeyData(key(), data()) })
         case 3: .expire(versions())
         case 4: .removeAll
@@ -117,6 +117,7 @@ struct CacheSamples {
             let write = CacheWrite(
                 id: RequestID(origin: number(), number: number()),
                 floor: number(),
+                earlier: earlier(),
                 operation: operation(),
                 durability: CacheDurability.allCases[Int(below(4))],
                 held: HeldLine(rawValue: UInt8(below(3))) ?? .nothing,
@@ -143,11 +144,17 @@ struct CacheSamples {
         }
     }
 
+    mutating func earlier() -> [CacheOperation] { (0..<below(3)).map { _ in operation() } }
+
+    mutating func outcomes() -> [CacheOutcome] { (0..<below(3)).map { _ in CacheOutcome(answer(), version()) } }
+
     mutating func notice() -> CacheNotice {
         let grant = LineGrant(gid: number(), state: LineState.allCases[Int(below(4))], isSilent: bool())
         switch random.below(7) {
         case 0: return .data(key(), number: number(), grant, data())
-        case 1: return .written(key(), number: number(), grant, answer(), version(), data: bool() ? data() : nil)
+        case 1:
+            let data = bool() ? data() : nil
+            return .written(key(), number: number(), grant, answer(), version(), earlier: outcomes(), data: data)
         case 2: return .invalidate(key(), gid: number())
         case 3: return .recall(key(), gid: number(), toShared: bool(), version())
         case 4: return .putDone(key(), gid: number(), version(), isStored: bool())

@@ -175,7 +175,7 @@ struct HomeTable {
         case .data(_, _, let grant, let data):
             gids[member] = grant.state == .invalid ? nil : grant.gid
             text = "\(data.value.map { "\($0[0])" } ?? "nothing") as \(letter(grant.state))"
-        case .written(_, _, let grant, let answer, _, _):
+        case .written(_, _, let grant, let answer, _, _, _):
             if grant.state != .invalid { gids[member] = grant.gid }
             text = "\(answer == .done ? "done" : "same") as \(letter(grant.state))"
         case .invalidate(_, let gid):
@@ -207,7 +207,7 @@ struct HomeTable {
 
     private func name(_ command: CacheCommand) -> String {
         switch command {
-        case .write(_, _, let data, _): data == nil ? "write" : "write on data"
+        case .write(_, _, _, let data, _): data == nil ? "write" : "write on data"
         case .persist: "data"
         case .expire: "expiry"
         default: "\(command)"

@@ -63,7 +63,7 @@ private struct MemoryWorld {
                     "read \(number) of \(key): \(String(describing: data.value)), not \(String(describing: expected))"
                 )
             }
-        case .written(let key, let number, _, let answer, _, _):
+        case .written(let key, let number, _, let answer, _, _, _):
             if let expected = expectedAnswers.removeValue(forKey: number), expected != answer {
                 wrong.append("write \(number) of \(key): \(answer), not \(expected)")
             }

@@ -64,7 +64,7 @@ private struct OwnerWorld {
         )
         step { $0.receive(Self.owner, .write(Self.key, write), $1, into: &$2) }
         answerFills()
-        guard case .written(_, _, let grant, _, let version, _)? = notices.last else { return nil }
+        guard case .written(_, _, let grant, _, let version, _, _)? = notices.last else { return nil }
         return (grant, version)
     }
 

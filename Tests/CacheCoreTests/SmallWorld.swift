@@ -212,6 +212,8 @@ struct WorldClient {
     var isWaiting: Bool { floor != nil }
     /// Names the running operation, for the log.
     var request: RequestID?
+    /// Nobody else's operation is in that request.
+    var isAlone = true
 }
 
 /// Three nodes, one key, one shard, and all that is on its way. A value: copies are cheap and share nothing that

@@ -108,7 +108,8 @@ extension CacheRequestor {
             hash.add(transaction.floor)
             hash.add(transaction.isInvalidated)
             hash.add(transaction.readers)
-            hash.add(transaction.writer?.token ?? .max)
+            hash.add(transaction.writers.count)
+            for writer in transaction.writers { hash.add(writer?.token ?? .max) }
             hash.add(transaction.queue)
         }
         return hash

@@ -14,7 +14,7 @@ struct WorldHistory {
     var finished = CacheVersion.zero
     /// Requests whose callers were told that nothing was done, and those that made a version.
     var denied: Set<RequestID> = []
-    var makers: [RequestID: CacheVersion] = [:]
+    var makers: [RequestID: [CacheVersion]] = [:]
     /// FLUSHALL that not everybody has heard of: what owners write meanwhile comes before it.
     var clearing: CacheVersion?
     private var trace = WorldHash()
@@ -107,8 +107,9 @@ extension SmallWorld {
             default: false
             }
         if !effective {
-            if let request { deny(request, number) }
-        } else if version.minor > 0, history.value(version) == nil {
+            // With others in one request it made nothing, and they may have.
+            if let request, clients[number].isAlone { deny(request, number) }
+        } else if request == nil, version.minor > 0, history.value(version) == nil {
             // Carried out in the node's own line.
             let base = CacheVersion(index: version.index, minor: version.minor - 1)
             let current = CacheCurrent(value: history.value(base) ?? nil, version: base)
@@ -116,10 +117,12 @@ extension SmallWorld {
                 return fail("client \(number) is told of a change that is none")
             }
             if let wrong = history.create(version, value, after: base) { fail("client \(number): " + wrong) }
-        } else if let request, history.makers[request] != version {
-            fail(
-                "client \(number) is told of version \(version), and made \(history.makers[request].map(\.index) ?? 0)"
-            )
+        } else if let request, history.makers[request]?.contains(version) != true {
+            fail("client \(number) is told of version \(version), and made \(history.makers[request] ?? [])")
+        } else if case .set(let value, _, _, _) = change, let known = history.value(version), known != value,
+            known != nil
+        {
+            fail("client \(number) is told of version \(version), which is not its own")
         }
         promise(version)
     }
@@ -127,7 +130,7 @@ extension SmallWorld {
     private mutating func deny(_ request: RequestID, _ number: Int) {
         history.denied.insert(request)
         // Whatever meets a value whose time has come removes it, and changes nothing by that.
-        if let version = history.makers[request], history.value(version) != .some(nil) {
+        for version in history.makers[request] ?? [] where history.value(version) != .some(nil) {
             fail("client \(number) is told that nothing was done, and version \(version) was made")
         }
     }
@@ -158,19 +161,20 @@ extension SmallWorld {
                 return
             }
             known(data)
-        case .write(_, let operation, let data, _):
+        case .write(_, let earlier, let operation, let data, _):
             if new.version.index < UInt64(index) {
                 return data.map { known($0) } ?? fail("an old write was carried out")
             }
-            if let request = entry.proposal.id {
-                if history.denied.contains(request) { fail("\(request) was denied, and is carried out") }
-                history.makers[request] = new.version
+            if let request = entry.proposal.id, history.denied.contains(request) {
+                fail("\(request) was denied, and is carried out")
             }
-            // What is overwritten unseen need not have been seen.
-            let base =
-                operation.needsCurrent ? data.map { max($0.version, old.version) } ?? old.version : history.latest
             if let data, data.version > old.version { known(data) }
-            if let wrong = history.create(new.version, new.value, after: base) { fail(wrong) }
+            var base = old
+            if let data, data.version > old.version {
+                let end = data.remaining.map { entry.stamp + $0 } ?? 0
+                base = CacheCurrent(value: data.value, version: data.version, expiresAt: end)
+            }
+            carriedOut(earlier + [operation], on: base, entry, index, new)
         case .expire, .removeAll:
             // FLUSHALL takes everything, what was not logged yet included.
             let base = entry.proposal.command == .removeAll ? history.latest : old.version
@@ -179,6 +183,34 @@ extension SmallWorld {
         case .flushed, .released, .memoryChanged, .memoryFenced, .memoryCleared, .join, .remove:
             fail("a home does not propose \(entry.proposal.command)")
         }
+    }
+
+    /// One value after the other, as the operations say, numbered in their order.
+    private mutating func carriedOut(
+        _ operations: [CacheOperation],
+        on base: CacheCurrent,
+        _ entry: LogEntry,
+        _ index: Int,
+        _ new: CacheCurrent
+    ) {
+        var made: [CacheVersion] = []
+        var current = base
+        for operation in operations {
+            let value: [UInt8]?
+            switch operation.evaluate(current, now: entry.stamp).effect {
+            case .none: continue
+            case .store(let stored, _): value = stored
+            case .remove: value = nil
+            }
+            let version = CacheVersion(index: UInt64(index), minor: UInt32(made.count))
+            // What is overwritten unseen need not have been seen.
+            let before = operation.needsCurrent || !made.isEmpty ? current.version : history.latest
+            if let wrong = history.create(version, value, after: before) { fail(wrong) }
+            made.append(version)
+            current = CacheCurrent(value: value, version: version)
+        }
+        if new.version != made.last || new.value != current.value { fail("\(operations) made \(new)") }
+        if let request = entry.proposal.id { history.makers[request] = made }
     }
 
     private mutating func known(_ data: LineData) {
@@ -218,7 +250,7 @@ extension SmallWorld {
         for entry in log[(replica.applied + 1)...] {
             switch entry?.proposal.command {
             case .persist(let entries): if entries.contains(where: { $0.data.version >= history.latest }) { return }
-            case .write(_, _, let data?, _): if data.version >= history.latest { return }
+            case .write(_, _, _, let data?, _): if data.version >= history.latest { return }
             default: break
             }
         }

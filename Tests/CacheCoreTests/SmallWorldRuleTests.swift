@@ -33,6 +33,7 @@ struct SmallWorldRuleTests {
             case .joinAfterInvalidation: "two broken links"
             case .installBelowFloor: "callers that give up"
             case .dropSentData: "silent writes and readers"
+            case .oneAnswerForAll: "silent writes after writes together"
             case .forgottenJournal: "an owner ends, and others read"
             case .removeBeforeExpiry: "the home's node is removed"
             }

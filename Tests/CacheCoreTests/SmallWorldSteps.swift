@@ -213,9 +213,12 @@ extension SmallWorld {
     /// Which request carries which client's write.
     private mutating func noteRequests(_ node: Int) {
         guard case .writing(let write)? = nodes[node].box.requestor.transactions[Self.key]?.kind,
-            let token = nodes[node].box.requestor.transactions[Self.key]?.writer?.token
+            let writers = nodes[node].box.requestor.transactions[Self.key]?.writers
         else { return }
-        clients[Int(token)].request = write.id
+        for case let writer? in writers {
+            clients[Int(writer.token)].request = write.id
+            clients[Int(writer.token)].isAlone = writers.count == 1
+        }
     }
 
     /// An owner whose value's time has come makes a version without anybody's asking.

@@ -23,7 +23,7 @@ struct SmallWorldTests {
 }
 
 extension SmallWorldPlan: CustomTestStringConvertible {
-    static let usual = calm + opened + tokens + faulty + silent + journalled
+    static let usual = calm + opened + tokens + faulty + silent + journalled + grouped
 
     var testDescription: String { name }
 }

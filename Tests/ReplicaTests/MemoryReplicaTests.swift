@@ -47,7 +47,7 @@ private struct MemoryShard {
 
 extension ReplicaEffects {
     fileprivate var written: [CacheAnswer] {
-        cacheNotices.compactMap { if case .written(_, _, _, let answer, _, _) = $0.notice { answer } else { nil } }
+        cacheNotices.compactMap { if case .written(_, _, _, let answer, _, _, _) = $0.notice { answer } else { nil } }
     }
 
     fileprivate var answers: [RoutedReply] { replies.map(\.reply) }

@@ -121,13 +121,19 @@ struct ScenarioTests {
         #expect(probes[.cacheSilentWrite] > 0 && probes[.cacheSynchronised] > 0)
     }
 
+    @Test("writes that share an entry of the log take effect one after the other")
+    func cacheTogether() throws {
+        let probes = try run("cache-together", seeds: 1..<11)
+        #expect(probes[.cacheTogether] > 0 && probes[.cacheWritten] > 0 && probes[.cacheConditionFailed] > 0)
+    }
+
     @Test("every scenario has a test")
     func coverage() {
         let tested = [
             "mix", "calm", "partitions", "bridge", "datagrams", "crashes", "power-cut", "pause-leader", "slow-disk",
             "full-disk", "clock-drift", "transfers", "leases", "stale-read", "figure-8", "deposed-expiry", "sessions",
             "old-disk", "damage", "snapshots", "owner-deadlock", "queues", "queue-snapshots", "queue-consumers",
-            "cache", "cache-homes", "cache-volatile",
+            "cache", "cache-homes", "cache-volatile", "cache-together",
         ]
         #expect(Scenario.all.map(\.name).sorted() == tested.sorted())
     }

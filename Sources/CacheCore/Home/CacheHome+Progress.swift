@@ -74,11 +74,10 @@ extension CacheHome {
                 invariantFailure("only a write waits for an owner's data before it is logged")
             }
             // A lock's token may be refused, and then the owner's data is what stands.
-            let needs = write.operation.needsCurrent || write.token != 0
+            let needs = write.needsCurrent || write.token != 0
             let base = transaction.data ?? (needs ? transaction.fill.map { LineData($0, context.stamp) } : nil)
             line.transaction?.log = .proposed
-            let command = CacheCommand.write(key, write.operation, data: needs ? base : nil, token: write.token)
-            return propose(command, transaction.work, key, &effects)
+            return propose(write.command(key, needs ? base : nil), transaction.work, key, &effects)
         case .notNeeded:
             if let data = transaction.data {
                 statistics.writeBacks += 1
@@ -127,8 +126,8 @@ extension CacheHome {
         case .write where transaction.isPreparation: line.queue.insert(work, at: 0)
         case .write(let write):
             // Otherwise its sender has given it up, and no answer is kept.
-            guard let result, case .written(let answer, let version) = result.response else { return }
-            let outcome = WriteOutcome(answer: answer, version: version, isFirst: result.isFirst)
+            guard let result, case .written(let answer, let version, let earlier) = result.response else { return }
+            let outcome = WriteOutcome(answer: answer, version: version, earlier: earlier, isFirst: result.isFirst)
             answerWrite(write, work, outcome, key, &line, context, &effects)
         case .put(let gid, let reason, let data):
             switch reason {
@@ -144,6 +143,7 @@ extension CacheHome {
     private struct WriteOutcome {
         var answer: CacheAnswer
         var version: CacheVersion
+        var earlier: [CacheOutcome]
         var isFirst: Bool
     }
 
@@ -173,7 +173,7 @@ extension CacheHome {
             let wasSilent = line.isExclusive && line.isSilent && held
             // What owners write without the log is numbered after the version they begin with, so that one has to be
             // theirs alone. It is if this entry made it: nobody can have written on it before.
-            let isTheirs = outcome.isFirst && outcome.version.minor == 0 || leavesOut(.silenceOnOldVersion)
+            let isTheirs = outcome.isFirst || leavesOut(.silenceOnOldVersion)
             let mayBegin = isTheirs && current?.value != nil && !write.durability.isLogged
             line.isSilent = wasSilent || mayBegin
             line.hold(work.from, grant.gid)
@@ -182,11 +182,10 @@ extension CacheHome {
             grant.isSilent = line.isSilent
             if !isKnown { data = current.map { LineData($0, context.stamp) } }
         }
+        let number = write.id.number
+        let (answer, version, earlier) = (outcome.answer, outcome.version, outcome.earlier)
         effects.send.append(
-            (
-                work.from,
-                .written(key, number: write.id.number, grant, outcome.answer, outcome.version, data: data)
-            )
+            (work.from, .written(key, number: number, grant, answer, version, earlier: earlier, data: data))
         )
     }
 
@@ -285,7 +284,7 @@ extension CacheHome {
         guard let keys = proposed.removeValue(forKey: index) else { return openIfReady(context, &effects) }
         guard hasLease(context.now) else { return rest() }
         var isFirst = false
-        if case .written(_, let version) = response { isFirst = version.index == index }
+        if case .written(_, let version, _) = response { isFirst = version.index == index }
         for key in keys {
             guard var line = directory.removeValue(forKey: key) else { continue }
             line.transaction?.log = .applied(response, isFirst: isFirst)

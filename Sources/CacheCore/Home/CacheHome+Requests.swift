@@ -26,9 +26,10 @@ package struct HomeContext {
         self.maxDirtyBytes = maxDirtyBytes
     }
 
-    func refusal(_ operation: CacheOperation, _ key: CacheKey) -> CacheRefusal? {
-        if let refusal = operation.validate(key: key) { return refusal }
-        let bytes = operation.storedBytes
+    func refusal(_ write: CacheWrite, _ key: CacheKey) -> CacheRefusal? {
+        if let refusal = write.operation.validate(key: key) { return refusal }
+        for operation in write.earlier { if let refusal = operation.validate(key: key) { return refusal } }
+        let bytes = write.earlier.reduce(write.operation.storedBytes) { max($0, $1.storedBytes) }
         guard bytes > 0 else { return nil }
         if state.store.isWrittenBack { return state.store.dirtyBytes + bytes > maxDirtyBytes ? .tooDirty : nil }
         return state.store.bytes + bytes > maxBytes ? .outOfMemory : nil
@@ -128,9 +129,8 @@ extension CacheHome {
         case .forgotten: statistics.staleMessages += 1
         case .given(.refused(let refusal)):
             effects.send.append((from, .refused(key, number: write.id.number, isWrite: true, refusal)))
-        case .given(.unchanged(let answer, let version)):
-            let grant = LineGrant(gid: takeGid(), state: .invalid)
-            effects.send.append((from, .written(key, number: write.id.number, grant, answer, version, data: nil)))
+        case .given(.unchanged(let answer, let version, let earlier)):
+            sendAnswer(answer, version, earlier, write, key, from, &effects)
         }
         return true
     }
@@ -193,7 +193,7 @@ extension CacheHome {
         guard view.contains(work.from) else { return conclude(work) }
         forgetRemoved(&line)
         guard let current = context.state.current(key) else {
-            if case .write(let write) = work.kind, !write.operation.needsCurrent, !line.isSilent {
+            if case .write(let write) = work.kind, !write.needsCurrent, !line.isSilent {
                 return perform(work, key, &line, context.state.unknown, context, &effects)
             }
             var transaction = newTransaction(work, context.now)
@@ -257,12 +257,12 @@ extension CacheHome {
         ask(transaction, key, &line, &effects)
     }
 
-    private func otherOwner(of line: DirectoryLine, than member: CacheMember) -> CacheMember? {
+    func otherOwner(of line: DirectoryLine, than member: CacheMember) -> CacheMember? {
         guard line.isExclusive, let owner = line.holders.first?.member, owner != member else { return nil }
         return owner
     }
 
-    private mutating func sharing(
+    mutating func sharing(
         _ owner: CacheMember,
         _ work: HomeWork,
         _ key: CacheKey,
@@ -303,146 +303,6 @@ extension CacheHome {
             remaining: current.remaining(context.stamp)
         )
         effects.send.append((work.from, .data(key, number: number, LineGrant(gid: gid, state: state), data)))
-    }
-
-    // MARK: Writes
-
-    private mutating func write(
-        _ write: CacheWrite,
-        _ work: HomeWork,
-        _ key: CacheKey,
-        _ line: inout DirectoryLine,
-        _ current: CacheCurrent,
-        _ context: HomeContext,
-        _ effects: inout HomeEffects
-    ) {
-        // What an owner has not logged is looked for at the owner, so it stays one as long as it has such data.
-        if write.held == .nothing, write.data == nil, line.gid(of: work.from) == write.gid { line.drop(work.from) }
-        if let refusal = context.refusal(write.operation, key) {
-            return answerUnchanged(.refused(refusal), write, work, key, &line, current, context, &effects)
-        }
-        let owner = otherOwner(of: line, than: work.from)
-        if line.isSilent, let owner {
-            // Its data may be newer than the log's, and the operation may need it.
-            var transaction = newTransaction(work, context.now)
-            transaction.targets = [owner]
-            transaction.notice = .recall(key, gid: transaction.gid, toShared: false, current.version)
-            transaction.log = .held
-            transaction.fill = context.memo(key, current)
-            statistics.recalls += 1
-            return ask(transaction, key, &line, &effects)
-        }
-        // What nobody needs to know may be anything: only the log can say what becomes of it.
-        let isKnown = write.operation.needsCurrent || context.state.current(key) != nil
-        if write.data == nil, write.token == 0, !verdicts.isFull, isKnown {
-            let change = write.operation.evaluate(current, now: context.stamp)
-            if case .none = change.effect {
-                // Nothing changes: an answer from here, as to a read.
-                if let owner {
-                    var transaction = sharing(owner, work, key, current, context)
-                    transaction.isPreparation = true
-                    return ask(transaction, key, &line, &effects)
-                }
-                return answerUnchanged(change.answer, write, work, key, &line, current, context, &effects)
-            }
-        }
-        let base = write.operation.needsCurrent ? context.base(key, current) : nil
-        let data = write.data ?? base.map { LineData($0, context.stamp) }
-        let command = CacheCommand.write(key, write.operation, data: data, token: write.token)
-        change(command, work, key, &line, current, context, &effects)
-    }
-
-    /// A command for the log, while everybody but its sender is told to let go of the line.
-    mutating func change(
-        _ command: CacheCommand,
-        _ work: HomeWork,
-        _ key: CacheKey,
-        _ line: inout DirectoryLine,
-        _ current: CacheCurrent,
-        _ context: HomeContext,
-        _ effects: inout HomeEffects
-    ) {
-        var transaction = newTransaction(work, context.now)
-        var others = line.holders.map(\.member)
-        // A write that comes late may meet a newer line of its sender, which has to go like all others.
-        let keepsOwn =
-            switch work.kind {
-            case .write(let write): line.gid(of: work.from) == write.gid
-            case .put: true
-            case .read, .expire: false
-            }
-        if keepsOwn { others.removeAll { $0 == work.from } }
-        transaction.targets = others
-        if line.isExclusive {
-            transaction.notice = .recall(key, gid: transaction.gid, toShared: false, current.version)
-            statistics.recalls += UInt64(others.count)
-        } else {
-            transaction.notice = .invalidate(key, gid: transaction.gid)
-            statistics.invalidations += UInt64(others.count)
-        }
-        transaction.log = .proposed
-        propose(command, work, key, &effects)
-        ask(transaction, key, &line, &effects)
-        if leavesOut(.noAcknowledgements) { line.transaction?.targets = [] }
-    }
-
-    mutating func propose(_ command: CacheCommand, _ work: HomeWork, _ key: CacheKey, _ effects: inout HomeEffects) {
-        switch (work.kind, command) {
-        case (.write(let write), .write):
-            effects.proposals.append(HomeProposal(keys: [key], id: write.id, floor: write.floor, command: command))
-        case (_, .persist(let entries)): gathered += entries
-        default: effects.proposals.append(HomeProposal(keys: [key], id: nil, floor: 0, command: command))
-        }
-    }
-
-    private mutating func answerUnchanged(
-        _ answer: CacheAnswer,
-        _ write: CacheWrite,
-        _ work: HomeWork,
-        _ key: CacheKey,
-        _ line: inout DirectoryLine,
-        _ current: CacheCurrent,
-        _ context: HomeContext,
-        _ effects: inout HomeEffects
-    ) {
-        guard hasLease(context.now), !verdicts.isFull else { return }
-        verdicts.note(write.id, .unchanged(answer, current.version))
-        let gid = takeGid()
-        var grant = LineGrant(gid: gid, state: .invalid)
-        if line.gid(of: work.from) != nil {
-            grant.state = line.isExclusive ? .modified : .shared
-            grant.isSilent = line.isSilent
-            line.hold(work.from, gid)
-        }
-        // The version of an absent key rises with every removal in the shard: the sender's may be out of date. With a
-        // refusal nothing is told of the value: it may not even be known here.
-        var data = grant.state != .invalid && current.value == nil ? LineData(current, context.stamp) : nil
-        if case .refused = answer { data = nil }
-        effects.send.append(
-            (work.from, .written(key, number: write.id.number, grant, answer, current.version, data: data))
-        )
-    }
-
-    /// The request table has its answer: the first one was lost on the way. Nothing is granted with it.
-    package mutating func replay(
-        _ from: CacheMember,
-        _ key: CacheKey,
-        _ write: CacheWrite,
-        _ response: CacheResponse,
-        now: Instant,
-        into effects: inout HomeEffects
-    ) {
-        guard phase == .active, view.contains(from), hasLease(now) else { return }
-        if case .write(let present)? = directory[key]?.transaction?.work.kind, present.id == write.id,
-            !leavesOut(.answerBeforeAcknowledgements)
-        {
-            // It is in the log, but others have not let go of the line yet: the answer comes when they have.
-            directory[key]?.transaction?.work.from = from
-            return
-        }
-        guard case .written(let answer, let version) = response else { return }
-        let grant = LineGrant(gid: takeGid(), state: .invalid)
-        effects.send.append((from, .written(key, number: write.id.number, grant, answer, version, data: nil)))
     }
 }
 

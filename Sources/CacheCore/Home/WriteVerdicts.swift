@@ -4,7 +4,7 @@ import Primitives
 /// What a home has said of a write that the log knows nothing of.
 enum WriteVerdict: Sendable, Equatable {
     /// Nothing had to be changed.
-    case unchanged(CacheAnswer, CacheVersion)
+    case unchanged(CacheAnswer, CacheVersion, earlier: [CacheOutcome])
     /// Nothing was done.
     case refused(HomeRefusal)
 }

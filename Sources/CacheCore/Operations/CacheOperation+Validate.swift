@@ -41,15 +41,30 @@ extension CacheOperation {
         }
     }
 
+    /// Bytes that it adds to an entry of the log that it shares with others like it; nil if it may not. What can only
+    /// remove never waits for room in the store, what others come after must not remove (an absent key has one version,
+    /// whoever removed it), and old values for many callers would make a long answer.
+    var sharedBytes: Int? {
+        var bytes = storedBytes
+        if case .set(_, let expiry, let condition, let wantsOld) = self {
+            if case .after(let milliseconds) = expiry, milliseconds <= 0 { return nil }
+            if wantsOld { return nil }
+            bytes += condition.comparedBytes
+        }
+        return storedBytes > 0 ? bytes : nil
+    }
+
     private static func isTooLong(_ value: [UInt8]) -> Bool { value.count > CacheLimits.valueBytes }
 }
 
 extension CacheCondition {
     /// Whether it compares with a value that is longer than any.
-    fileprivate var isTooLong: Bool {
+    fileprivate var isTooLong: Bool { comparedBytes > CacheLimits.valueBytes }
+
+    fileprivate var comparedBytes: Int {
         switch self {
-        case .equals(let value), .differs(let value): value.count > CacheLimits.valueBytes
-        case .always, .absent, .present, .version: false
+        case .equals(let value), .differs(let value): value.count
+        case .always, .absent, .present, .version: 0
         }
     }
 }

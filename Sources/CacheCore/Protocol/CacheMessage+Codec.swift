@@ -48,6 +48,7 @@ extension CacheWrite {
         writer.u64(id.origin)
         writer.varint(id.number)
         writer.varint(floor)
+        writer.earlier(earlier)
         operation.encode(into: &writer)
         writer.u8(durability.rawValue)
         writer.u8(held.rawValue)
@@ -59,6 +60,7 @@ extension CacheWrite {
     package init(decoding reader: inout ByteReader) throws(DecodingError) {
         id = RequestID(origin: try reader.u64(), number: try reader.varint())
         floor = try reader.varint()
+        earlier = try reader.earlierOperations()
         operation = try CacheOperation(decoding: &reader)
         durability = try reader.durability()
         let raw = try reader.u8()
@@ -159,13 +161,14 @@ extension CacheNotice {
             writer.varint(number)
             writer.grant(grant)
             data.encode(into: &writer)
-        case .written(let key, let number, let grant, let answer, let version, let data):
+        case .written(let key, let number, let grant, let answer, let version, let earlier, let data):
             writer.u8(2)
             writer.blob(key.bytes)
             writer.varint(number)
             writer.grant(grant)
             answer.encode(into: &writer)
             version.encode(into: &writer)
+            writer.earlier(earlier)
             writer.optional(data)
         case .invalidate(let key, let gid):
             writer.u8(3)
@@ -219,6 +222,7 @@ extension CacheNotice {
                 try reader.grant(),
                 try CacheAnswer(decoding: &reader),
                 try CacheVersion(decoding: &reader),
+                earlier: try reader.earlierOutcomes(),
                 data: try reader.optionalData()
             )
         case 3: self = .invalidate(key, gid: try reader.varint())

@@ -32,6 +32,9 @@ package struct CacheWrite: Sendable, Equatable {
     package var id: RequestID
     /// The sender has the answers of all its writes to this shard below this number.
     package var floor: UInt64
+    /// What is carried out before it, in this order, in the same entry of the log: writes of one node that waited for
+    /// the same line.
+    package var earlier: [CacheOperation]
     package var operation: CacheOperation
     package var durability: CacheDurability
     package var held: HeldLine
@@ -46,6 +49,7 @@ package struct CacheWrite: Sendable, Equatable {
     package init(
         id: RequestID,
         floor: UInt64,
+        earlier: [CacheOperation] = [],
         operation: CacheOperation,
         durability: CacheDurability,
         held: HeldLine,
@@ -55,6 +59,7 @@ package struct CacheWrite: Sendable, Equatable {
     ) {
         self.id = id
         self.floor = floor
+        self.earlier = earlier
         self.operation = operation
         self.durability = durability
         self.held = held
@@ -62,6 +67,12 @@ package struct CacheWrite: Sendable, Equatable {
         self.data = data
         self.token = token
     }
+
+    /// Operations of one write, and their bytes. A single operation may have more.
+    package static let maxOperations = 256
+    package static let maxGroupBytes = 64 << 10
+
+    package var needsCurrent: Bool { operation.needsCurrent || earlier.contains(where: \.needsCurrent) }
 }
 
 package enum PutReason: UInt8, Sendable {
@@ -122,7 +133,16 @@ package enum CacheNotice: Sendable, Equatable {
     /// Data, DataE.
     indirect case data(CacheKey, number: UInt64, LineGrant, LineData)
     /// DataM, UpgAck, WAck, and the answer to a PutReq. `data` is what stands now when the receiver cannot know it.
-    indirect case written(CacheKey, number: UInt64, LineGrant, CacheAnswer, CacheVersion, data: LineData?)
+    /// `earlier`: of the write's earlier operations, in their order.
+    indirect case written(
+        CacheKey,
+        number: UInt64,
+        LineGrant,
+        CacheAnswer,
+        CacheVersion,
+        earlier: [CacheOutcome] = [],
+        data: LineData?
+    )
     /// Inv.
     case invalidate(CacheKey, gid: UInt64)
     /// Fwd-GetS (`toShared`) and Fwd-GetM, with the home's version.

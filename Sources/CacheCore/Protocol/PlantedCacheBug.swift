@@ -42,6 +42,8 @@ package enum PlantedCacheBug: String, Sendable, CaseIterable {
     case keepOlderLine
     /// An owner forgets what it wrote without the log once it has sent it with an acknowledgement.
     case dropSentData
+    /// Writes that went to the home together are all answered as the last of them.
+    case oneAnswerForAll
     /// A node that was down does not put back what its journal has.
     case forgottenJournal
 

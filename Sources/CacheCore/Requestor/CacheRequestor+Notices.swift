@@ -26,8 +26,9 @@ extension CacheRequestor {
         switch notice {
         case .data(let key, let number, let grant, let data):
             finishRead(key, number, grant, data, now, &effects)
-        case .written(let key, let number, let grant, let answer, let version, let data):
-            finishWrite(key, number, grant, answer, version, data, now, &effects)
+        case .written(let key, let number, let grant, let answer, let version, let earlier, let data):
+            let outcomes = earlier + [CacheOutcome(answer, version)]
+            finishWrite(key, number, grant, outcomes, data, now, &effects)
         case .invalidate(let key, let gid):
             statistics.invalidations += 1
             letGo(key, gid, toShared: nil, now, &effects)
@@ -71,25 +72,28 @@ extension CacheRequestor {
         _ key: CacheKey,
         _ number: UInt64,
         _ grant: LineGrant,
-        _ answer: CacheAnswer,
-        _ version: CacheVersion,
+        _ outcomes: [CacheOutcome],
         _ data: LineData?,
         _ now: Instant,
         _ effects: inout RequestorEffects
     ) {
         guard var transaction = transactions[key], case .writing(let write) = transaction.kind,
-            write.id.number == number
+            write.id.number == number, outcomes.count == transaction.writers.count, let last = outcomes.last
         else {
             statistics.staleMessages += 1
             return
         }
-        statistics.writes += 1
+        let (answer, version) = (last.answer, last.version)
+        statistics.writes += UInt64(outcomes.count)
         writesOpen[number] = nil
         // What the log may lack if the home did not take it with the write.
         let unlogged = write.data ?? lines.find(key).flatMap { isUnlogged($0) ? self.data($0, now) : nil }
         let isHeld = settle(key, grant, write, answer, version, data, transaction, now, &effects)
-        if let writer = transaction.writer { complete(writer, .written(answer, version), &effects) }
-        transaction.writer = nil
+        for (writer, own) in zip(transaction.writers, outcomes) {
+            let outcome = leavesOut(.oneAnswerForAll) ? last : own
+            if let writer { complete(writer, .written(outcome.answer, outcome.version), &effects) }
+        }
+        transaction.writers = []
         effects.departed.append(key)
         // An older version than the owner's own says nothing of it.
         if let unlogged, unlogged.version <= version { effects.settled.append((key, version, true)) }
@@ -155,8 +159,8 @@ extension CacheRequestor {
             transaction.readers = []
         case .writing(let write) where isWrite && write.id.number == number:
             writesOpen[number] = nil
-            if let writer = transaction.writer { complete(writer, .failed(failure), &effects) }
-            transaction.writer = nil
+            for case let writer? in transaction.writers { complete(writer, .failed(failure), &effects) }
+            transaction.writers = []
             if let data = write.data, lines.find(key).map({ !isUnlogged($0) }) ?? true {
                 return restore(data, &transaction, key, now, &effects)
             }

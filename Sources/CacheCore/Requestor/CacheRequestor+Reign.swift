@@ -201,10 +201,14 @@ extension CacheRequestor {
         case .reading where left.readers.isEmpty && !transaction.readers.isEmpty:
             return close(left, key, now, &effects)
         case .writing(let write):
-            guard let writer = left.writer, isLate(writer, now) else { break }
             let unknown = CacheCallFailure.unknown(reason: "the key's home did not answer in time")
-            complete(writer, .failed(left.wasSent ? unknown : late), &effects)
-            left.writer = nil
+            for (place, writer) in left.writers.enumerated() {
+                guard let writer, isLate(writer, now) else { continue }
+                complete(writer, .failed(left.wasSent ? unknown : late), &effects)
+                left.writers[place] = nil
+            }
+            guard left.writers.allSatisfy({ $0 == nil }) else { break }
+            left.writers = []
             writesOpen[write.id.number] = nil
             // The home may have carried it out, and may carry it out yet: the line is nothing to go by any more.
             let slot = lines.find(key)

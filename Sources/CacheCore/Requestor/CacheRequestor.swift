@@ -164,17 +164,17 @@ package struct CacheRequestor: ~Copyable {
         _ now: Instant,
         _ effects: inout RequestorEffects
     ) {
-        guard case .write(let operation, let durability, let token) = call.kind else {
-            invariantFailure("a read was started as a write")
-        }
+        var queue = queue
+        let group = CallGroup(call, &queue, max: configuration.maxGroup)
         let number = takeWrite(key)
         var write = CacheWrite(
             id: RequestID(origin: configuration.origin, number: number),
             floor: 0,
-            operation: operation,
-            durability: durability,
+            earlier: group.earlier,
+            operation: group.operation,
+            durability: group.durability,
             held: .nothing,
-            token: token
+            token: group.token
         )
         dropLapsed(key, now, &effects)
         if let slot = hit(key, now) {
@@ -198,7 +198,7 @@ package struct CacheRequestor: ~Copyable {
             remove(slot, key, &effects)
         }
         var transaction = newTransaction(.writing(write), key)
-        transaction.writer = call
+        transaction.writers = group.calls
         transaction.queue = queue
         send(transaction, key, now, &effects)
     }

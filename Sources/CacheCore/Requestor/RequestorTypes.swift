@@ -83,6 +83,8 @@ package struct RequestorConfiguration: Sendable {
     package var maxFlushes = 256
     /// Calls that wait for one shard's home.
     package var maxCalls = 65_536
+    /// Writes that have waited for one line and go to the home together.
+    package var maxGroup = CacheWrite.maxOperations
 
     #if PLANTED_BUGS
         package var plantedBug: PlantedCacheBug?
@@ -117,8 +119,8 @@ struct LineTransaction: Sendable {
     var isInvalidated = false
     /// Reads that the reply answers.
     var readers: [CacheCall] = []
-    /// The write's caller; nil once it was told that its time is up.
-    var writer: CacheCall?
+    /// The callers of the write's operations, in their order; nil once one was told that its time is up.
+    var writers: [CacheCall?] = []
     /// What came later.
     var queue: [CacheCall] = []
 }

@@ -3,8 +3,9 @@ package import Primitives
 
 /// A change of a shard's cache state, in its log. All but `join` and `remove` are proposed by the shard's home.
 package enum CacheCommand: Sendable, Equatable {
-    /// A client's write. `data` is what the line's owner had written without the log.
-    indirect case write(CacheKey, CacheOperation, data: LineData?, token: UInt64)
+    /// A client's write, after earlier ones of the same node. `data` is what the line's owner had written without the
+    /// log.
+    indirect case write(CacheKey, earlier: [CacheOperation] = [], CacheOperation, data: LineData?, token: UInt64)
     /// Owners' unlogged data reaches the log.
     case persist([CacheKeyData])
     /// Those that still have these versions and whose time has come.
@@ -54,17 +55,19 @@ package struct CacheKeyVersion: Sendable, Equatable {
 
 /// The state machine's answer to a command.
 package enum CacheResponse: Sendable, Equatable {
-    /// With the key's version after it.
-    case written(CacheAnswer, CacheVersion)
+    /// With the key's version after it. The operations that changed something are numbered in their order: the first
+    /// makes the version of the entry's index, each further one the next minor.
+    case written(CacheAnswer, CacheVersion, earlier: [CacheOutcome] = [])
     case done
 }
 
 extension CacheCommand {
     package func encode(into writer: inout ByteWriter) {
         switch self {
-        case .write(let key, let operation, let data, let token):
+        case .write(let key, let earlier, let operation, let data, let token):
             writer.u8(1)
             writer.blob(key.bytes)
+            writer.earlier(earlier)
             operation.encode(into: &writer)
             writer.bool(data != nil)
             data?.encode(into: &writer)
@@ -109,6 +112,7 @@ extension CacheCommand {
         case 1:
             self = .write(
                 try reader.cacheKey(),
+                earlier: try reader.earlierOperations(),
                 try CacheOperation(decoding: &reader),
                 data: try reader.bool() ? try LineData(decoding: &reader) : nil,
                 token: try reader.varint()
@@ -130,7 +134,7 @@ extension CacheCommand {
     /// Whether a full disk refuses it.
     package var needsRoom: Bool {
         switch self {
-        case .write(_, let operation, _, _):
+        case .write(_, _, let operation, _, _):
             if case .remove = operation { false } else { true }
         case .persist, .expire, .removeAll, .flushed, .released, .memoryChanged, .memoryFenced, .memoryCleared, .join,
             .remove:
@@ -142,17 +146,23 @@ extension CacheCommand {
 extension CacheResponse {
     package func encode(into writer: inout ByteWriter) {
         switch self {
-        case .written(let answer, let version):
+        case .written(let answer, let version, let earlier):
             writer.u8(1)
             answer.encode(into: &writer)
             version.encode(into: &writer)
+            writer.earlier(earlier)
         case .done: writer.u8(2)
         }
     }
 
     package init(decoding reader: inout ByteReader) throws(DecodingError) {
         switch try reader.u8() {
-        case 1: self = .written(try CacheAnswer(decoding: &reader), try CacheVersion(decoding: &reader))
+        case 1:
+            self = .written(
+                try CacheAnswer(decoding: &reader),
+                try CacheVersion(decoding: &reader),
+                earlier: try reader.earlierOutcomes()
+            )
         case 2: self = .done
         case let tag: throw .unknownTag(what: "cache response", value: UInt64(tag))
         }

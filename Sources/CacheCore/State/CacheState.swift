@@ -76,8 +76,8 @@ package struct CacheState: Sendable {
     ) -> CacheResponse {
         let version = CacheVersion(index: index.rawValue)
         switch command {
-        case .write(let key, let operation, let data, let token):
-            return write(key, operation, data, token, version, stamp, &effects)
+        case .write(let key, let earlier, let operation, let data, let token):
+            return write(key, earlier, operation, data, token, version, stamp, &effects)
         case .persist(let entries):
             for entry in entries { persist(entry.data, entry.key, stamp, &effects) }
         case .expire(let entries):
@@ -125,6 +125,7 @@ package struct CacheState: Sendable {
 
     private mutating func write(
         _ key: CacheKey,
+        _ earlier: [CacheOperation],
         _ operation: CacheOperation,
         _ data: LineData?,
         _ token: UInt64,
@@ -150,13 +151,15 @@ package struct CacheState: Sendable {
             if let data = newer { store(data, key, stamp, &effects) }
             return .written(.refused(.fenced), current.version)
         }
-        let change = operation.evaluate(current, now: stamp)
-        if case .none = change.effect {
+        var run = OperationRun(current, version, stamp)
+        let outcomes = earlier.map { run.carryOut($0) }
+        let last = run.carryOut(operation)
+        if case .none = run.effect {
             if let data = newer { store(data, key, stamp, &effects) }
-            return .written(change.answer, current.version)
+        } else {
+            self.change(run.effect, key, last.version, &effects)
         }
-        self.change(change.effect, key, version, &effects)
-        return .written(change.answer, version)
+        return .written(last.answer, last.version, earlier: outcomes)
     }
 
     /// Everything was removed (FLUSHALL) after it was written; the store itself remembers that only of what it holds.

@@ -152,7 +152,29 @@ extension CacheAnswer {
     }
 }
 
+extension CacheOutcome {
+    func encode(into writer: inout ByteWriter) {
+        answer.encode(into: &writer)
+        version.encode(into: &writer)
+    }
+
+    init(decoding reader: inout ByteReader) throws(DecodingError) {
+        answer = try CacheAnswer(decoding: &reader)
+        version = try CacheVersion(decoding: &reader)
+    }
+}
+
 extension ByteWriter {
+    mutating func earlier(_ operations: [CacheOperation]) {
+        varint(UInt64(operations.count))
+        for operation in operations { operation.encode(into: &self) }
+    }
+
+    mutating func earlier(_ outcomes: [CacheOutcome]) {
+        varint(UInt64(outcomes.count))
+        for outcome in outcomes { outcome.encode(into: &self) }
+    }
+
     mutating func optionalBlob(_ value: [UInt8]?) {
         bool(value != nil)
         if let value { blob(value) }
@@ -160,6 +182,22 @@ extension ByteWriter {
 }
 
 extension ByteReader {
+    mutating func earlierOperations() throws(DecodingError) -> [CacheOperation] {
+        var operations: [CacheOperation] = []
+        for _ in 0..<(try count(limit: CacheWrite.maxOperations - 1, "earlier operations")) {
+            operations.append(try CacheOperation(decoding: &self))
+        }
+        return operations
+    }
+
+    mutating func earlierOutcomes() throws(DecodingError) -> [CacheOutcome] {
+        var outcomes: [CacheOutcome] = []
+        for _ in 0..<(try count(limit: CacheWrite.maxOperations - 1, "earlier outcomes")) {
+            outcomes.append(try CacheOutcome(decoding: &self))
+        }
+        return outcomes
+    }
+
     mutating func cacheValue() throws(DecodingError) -> [UInt8] { try blob(limit: CacheLimits.valueBytes, "value") }
 
     mutating func optionalCacheValue() throws(DecodingError) -> [UInt8]? { try bool() ? try cacheValue() : nil }

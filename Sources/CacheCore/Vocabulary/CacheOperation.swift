@@ -98,6 +98,17 @@ package enum CacheAnswer: Sendable, Equatable {
     case refused(CacheRefusal)
 }
 
+/// What one operation of several answered, with the key's version after it.
+package struct CacheOutcome: Sendable, Equatable {
+    package var answer: CacheAnswer
+    package var version: CacheVersion
+
+    package init(_ answer: CacheAnswer, _ version: CacheVersion) {
+        self.answer = answer
+        self.version = version
+    }
+}
+
 /// Why nothing was done; Redis' own reasons first.
 package enum CacheRefusal: UInt8, Sendable, Equatable, CaseIterable {
     /// "value is not an integer or out of range"

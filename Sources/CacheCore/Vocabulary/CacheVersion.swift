@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package import Primitives
 
-/// Orders the values that a key has had. `index` is the log index of the latest logged change, `minor` counts what its
-/// owner has written since without the log (modes local and volatile).
+/// Orders the values that a key has had. `index` is the log index of the latest logged change. `minor` counts on from
+/// the first change of that entry: further ones that shared it, and what the key's owner has written since without the
+/// log (modes local and volatile).
 package struct CacheVersion: Hashable, Comparable, Sendable {
     package var index: UInt64
     package var minor: UInt32
@@ -32,7 +33,7 @@ package struct CacheVersion: Hashable, Comparable, Sendable {
 }
 
 extension CacheVersion: CustomStringConvertible {
-    /// `1205`, or `1205.3` after three unlogged writes.
+    /// `1205`, or `1205.3` after three more writes.
     package var description: String { minor == 0 ? "\(index)" : "\(index).\(minor)" }
 
     /// Reads what `description` writes; nil for anything else.

@@ -205,7 +205,9 @@ extension Simulation {
         switch result {
         case .read(_, let state): if state != .invalid { probes.hit(.cacheFilled) }
         case .written(.notDone, _), .written(.value(_, wasApplied: false), _): probes.hit(.cacheConditionFailed)
-        case .written(_, let version): probes.hit(version.minor > 0 ? .cacheSilentWrite : .cacheWritten)
+        case .written(_, let version):
+            let mayBeSilent = checkers.cache.keys[call.key].durability == .volatile
+            probes.hit(mayBeSilent && version.minor > 0 ? .cacheSilentWrite : .cacheWritten)
         case .failed(.unknown): probes.hit(.cacheUnknown)
         case .failed: probes.hit(.cacheNotDone)
         }

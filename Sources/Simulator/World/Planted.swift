@@ -42,6 +42,7 @@ package struct PlantedBug: Sendable {
         PlantedBug(name: "keep-older-line", scenario: "cache", checker: .cacheLines, seeds: 60),
         PlantedBug(name: "remove-before-expiry", scenario: "cache-homes", checker: .cacheLines, seeds: 40),
         PlantedBug(name: "drop-sent-data", scenario: "cache-volatile", checker: .cacheLines, seeds: 80),
+        PlantedBug(name: "one-answer-for-all", scenario: "cache-together", checker: .cacheHistory, seeds: 5),
         PlantedBug(name: "answer-before-acknowledgements", scenario: "cache", checker: .cacheLines, seeds: 60),
         PlantedBug(name: "forgotten-verdicts", scenario: "cache", checker: .cacheHistory, seeds: 60),
     ]

@@ -22,7 +22,7 @@ package enum Probe: Int, Sendable, CaseIterable {
     case consumerOpened, consumerExpired, consumerResumed, notResumed, noCredit
     case bodyReadFromDisk, bodyGoneMeanwhile, messageDrained
     case cacheHit, cacheFilled, cacheWritten, cacheConditionFailed, cacheSilentWrite, cacheExpired
-    case cacheEvicted, cacheSynchronised, cacheLeaseLost, cacheAccused, cacheNotDone, cacheUnknown
+    case cacheEvicted, cacheSynchronised, cacheLeaseLost, cacheAccused, cacheNotDone, cacheUnknown, cacheTogether
 }
 
 /// How often each probe, or fault, was hit.

@@ -181,6 +181,19 @@ package struct Scenario: Sendable {
             // In half of the runs no owner is lost, so that everything is kept.
             if random.chance(1, in: 2) { swarm.faults = [.transferLeadership, .delay, .reordering, .duplication] }
         },
+        cache("cache-together", "many clients of a node write the same keys at the same time") { swarm, random in
+            swarm.nodes = 3
+            swarm.cache.clients = 9
+            swarm.cache.texts = 1
+            swarm.cache.numbers = 1
+            swarm.cache.hot = 2
+            swarm.cache.thinkMax = .milliseconds(10)
+            swarm.cache.volatile = random.chance(1, in: 3) ? 50 : 0
+            swarm.cache.workload.get = 20
+            swarm.cache.workload.set = 40
+            swarm.cache.workload.add = 40
+            swarm.cache.workload.append = 10
+        },
     ]
 
     private static func cache(

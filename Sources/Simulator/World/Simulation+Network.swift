@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CacheCore
 import Primitives
 import RaftCore
 import Replica
@@ -59,6 +60,11 @@ extension Simulation {
     private func inspect(_ frame: [PeerMessage], from node: SimNode, to peer: Int) {
         trace.note(4, UInt64(node.index) << 8 | UInt64(peer), UInt64(frame.count))
         for message in frame {
+            if case .cacheRequest(_, _, _, let request) = message, case .write(_, let write) = request,
+                !write.earlier.isEmpty
+            {
+                probes.hit(.cacheTogether)
+            }
             guard case .raft(let id, let raft) = message else { continue }
             let shard = Int(id.rawValue)
             switch raft {
