@@ -28,6 +28,8 @@ struct SmallWorldPlan {
     /// The key's first value; nil: it is absent.
     var first: [UInt8]? = Array("0".utf8)
     var maxVerdicts = 64
+    /// Clients whose calls never give up.
+    var patient: [Int] = []
 
     init(_ name: String, _ clients: [Client], _ change: (inout SmallWorldPlan) -> Void = { _ in }) {
         self.name = name

@@ -37,6 +37,15 @@ extension SmallWorldPlan {
             $0.budget.breaks = 1
         },
         SmallWorldPlan(
+            "writes together, not yet sent, and callers that give up",
+            [.init(1, [.set("a")]), .init(1, [.set("b")]), .init(1, [.set("c"), .read]), .init(1, [.read])]
+        ) {
+            $0.patient = [0, 2]
+            $0.budget.lapses = 1
+            $0.budget.revivals = 1
+            $0.budget.timeouts = 1
+        },
+        SmallWorldPlan(
             "writes together and a full log",
             [.init(1, [.set("a")]), .init(1, [.set("b")]), .init(1, [.increment()]), .init(2, [.read, .read])]
         ) {

@@ -14,6 +14,8 @@ struct WorldHistory {
     var finished = CacheVersion.zero
     /// Requests whose callers were told that nothing was done, and those that made a version.
     var denied: Set<RequestID> = []
+    /// Values whose writers, of several in one request, were told that nothing was done.
+    var withdrawn: Set<[UInt8]> = []
     var makers: [RequestID: [CacheVersion]] = [:]
     /// FLUSHALL that not everybody has heard of: what owners write meanwhile comes before it.
     var clearing: CacheVersion?
@@ -57,6 +59,7 @@ struct WorldHistory {
         hash.add(latest)
         hash.add(finished)
         hash.add(denied.count)
+        hash.add(withdrawn.count)
     }
 }
 
@@ -85,7 +88,12 @@ extension SmallWorld {
         case (.written(let answer, let version), .write(let change, _, _)):
             written(number, change, answer, version, request, floor)
         case (.failed(.unknown), _): break
-        case (.failed, .write): if let request { deny(request, number) }
+        case (.failed, .write(let change, _, _)):
+            if clients[number].isAlone {
+                if let request { deny(request, number) }
+            } else if case .set(let value, _, _, _) = change {
+                history.withdrawn.insert(value)
+            }
         case (.failed, .read): break
         default: fail("client \(number) gets the answer to another question")
         }
@@ -199,7 +207,9 @@ extension SmallWorld {
             let value: [UInt8]?
             switch operation.evaluate(current, now: entry.stamp).effect {
             case .none: continue
-            case .store(let stored, _): value = stored
+            case .store(let stored, _):
+                value = stored
+                if history.withdrawn.contains(stored) { fail("\(stored) was denied, and is carried out") }
             case .remove: value = nil
             }
             let version = CacheVersion(index: UInt64(index), minor: UInt32(made.count))

@@ -233,7 +233,8 @@ extension SmallWorld {
         let operation = plan.clients[client].operations[clients[client].next]
         clients[client].floor = history.finished
         let token = UInt64(client)
-        let deadline = nodes[node].isLate ? Instant.distantFuture : deadline
+        let waits = nodes[node].isLate || plan.patient.contains(client)
+        let deadline = waits ? Instant.distantFuture : deadline
         onNode(node) { machine, now, effects in
             switch operation {
             case .read:

@@ -201,11 +201,9 @@ extension CacheRequestor {
         case .reading where left.readers.isEmpty && !transaction.readers.isEmpty:
             return close(left, key, now, &effects)
         case .writing(let write):
-            let unknown = CacheCallFailure.unknown(reason: "the key's home did not answer in time")
-            for (place, writer) in left.writers.enumerated() {
-                guard let writer, isLate(writer, now) else { continue }
-                complete(writer, .failed(left.wasSent ? unknown : late), &effects)
-                left.writers[place] = nil
+            for call in left.takeWriters(before: now) {
+                let unknown = CacheCallFailure.unknown(reason: "the key's home did not answer in time")
+                complete(call, .failed(left.wasSent ? unknown : late), &effects)
             }
             guard left.writers.allSatisfy({ $0 == nil }) else { break }
             left.writers = []

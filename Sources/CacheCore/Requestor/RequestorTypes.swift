@@ -123,6 +123,27 @@ struct LineTransaction: Sendable {
     var writers: [CacheCall?] = []
     /// What came later.
     var queue: [CacheCall] = []
+
+    /// The callers of a write whose time is up. As long as nobody has heard of the write, their operations leave it:
+    /// they are told that nothing was done.
+    mutating func takeWriters(before now: Instant) -> [CacheCall] {
+        let late = writers.indices.filter { writers[$0].map { $0.deadline <= now } ?? false }
+        let calls = late.compactMap { writers[$0] }
+        guard !wasSent, case .writing(var write) = kind else {
+            for place in late { writers[place] = nil }
+            return calls
+        }
+        var operations = write.earlier + [write.operation]
+        for place in late.reversed() {
+            writers.remove(at: place)
+            operations.remove(at: place)
+        }
+        if let last = operations.popLast() {
+            (write.earlier, write.operation) = (operations, last)
+            kind = .writing(write)
+        }
+        return calls
+    }
 }
 
 extension LineFlags {
