@@ -27,7 +27,7 @@ package struct CommandEnvelope: Sendable, Equatable {
     }
 
     /// Raised when a version writes something that an older one must not skip.
-    private static let version: UInt8 = 1
+    private static let version: UInt8 = 2
 
     package func encoded() -> [UInt8] {
         var writer = ByteWriter(capacity: 96)

@@ -124,7 +124,7 @@ package struct ShardState: Sendable {
 }
 
 extension ShardState {
-    private static let version: UInt8 = 1
+    private static let version: UInt8 = 2
 
     package func encoded() -> [UInt8] {
         var writer = ByteWriter(capacity: 4096)

@@ -97,7 +97,8 @@ struct CacheSamples {
 
     mutating func command() -> CacheCommand {
         switch random.below(11) {
-        case 0..<2: .write(key(), earlier: earlier(), operation(), data: bool() ? data() : nil, token: number())
+        case 0: .write(key(), operation(), data: bool() ? data() : nil, token: number())
+        case 1: .write(key(), earlier: earlier(), operation(), data: bool() ? data() : nil, token: 0)
         case 2: .persist((0..<below(4)).map { _ in CacheKeyData(key(), data()) })
         case 3: .expire(versions())
         case 4: .removeAll
@@ -114,16 +115,17 @@ struct CacheSamples {
         switch random.below(6) {
         case 0: return .read(key(), number: number())
         case 1:
+            let earlier = earlier()
             let write = CacheWrite(
                 id: RequestID(origin: number(), number: number()),
                 floor: number(),
-                earlier: earlier(),
+                earlier: earlier,
                 operation: operation(),
                 durability: CacheDurability.allCases[Int(below(4))],
                 held: HeldLine(rawValue: UInt8(below(3))) ?? .nothing,
                 gid: number(),
                 data: bool() ? data() : nil,
-                token: number()
+                token: earlier.isEmpty ? number() : 0
             )
             return .write(key(), write)
         case 2: return .hints((0..<below(4)).map { _ in (key(), number()) })

@@ -39,6 +39,8 @@ struct CallGroupTests {
         ])
         #expect(all.joined == [0, 2, 4, 5])
         #expect(all.left == [1, 3])
+        let copies = Array(repeating: Self.write(.append([1])), count: 100)
+        #expect(group(copies).joined.count == CacheWrite.maxGroupBytes >> 12)
     }
 
     @Test("what cannot join keeps its place before all that came after it")
@@ -60,6 +62,15 @@ struct CallGroupTests {
         }
     }
 
+    @Test("a plain SET may lead those that need a value, and does not follow them")
+    func needs() {
+        let ahead = group([Self.write(Self.set("1")), Self.write(.add(1)), Self.write(Self.set("2"))])
+        #expect(ahead.joined == [0, 1, 2])
+        let behind = group([Self.write(.add(1)), Self.write(.add(1)), Self.write(Self.set("2")), Self.write(.add(1))])
+        #expect(behind.joined == [0, 1])
+        #expect(behind.left == [2, 3])
+    }
+
     @Test("a group has a bound in operations and in bytes")
     func bounds() {
         let many = Array(repeating: Self.write(Self.set("a")), count: 10)
@@ -69,6 +80,29 @@ struct CallGroupTests {
         #expect(group(Array(repeating: Self.write(Self.set(half)), count: 3)).joined == [0, 1])
         let more = Self.set(half + half + "v")
         #expect(group([Self.write(more), Self.write(Self.set("a"))]).joined == [0])
+    }
+
+    @Test("what a home keeps of answers is counted by answers, and let go of when their sender has them")
+    func verdicts() {
+        var verdicts = WriteVerdicts(limit: 4)
+        func write(_ number: UInt64, floor: UInt64) -> CacheWrite {
+            let id = RequestID(origin: 1, number: number)
+            return CacheWrite(id: id, floor: floor, operation: .add(1), durability: .replicated, held: .nothing)
+        }
+        let two = WriteVerdict.unchanged(.notDone, .zero, earlier: [CacheOutcome(.notDone, .zero)])
+        #expect(verdicts.lookup(write(1, floor: 1), from: LinePair.member) == .new)
+        verdicts.note(RequestID(origin: 1, number: 1), two)
+        verdicts.note(RequestID(origin: 1, number: 2), .refused(.busy(reason: "")))
+        #expect(verdicts.count == 3 && !verdicts.isFull)
+        verdicts.note(RequestID(origin: 1, number: 2), .refused(.busy(reason: "again")))
+        #expect(verdicts.count == 3)
+        verdicts.note(RequestID(origin: 1, number: 3), two)
+        #expect(verdicts.count == 5 && verdicts.isFull)
+        #expect(verdicts.lookup(write(3, floor: 2), from: LinePair.member) == .given(two))
+        #expect(verdicts.count == 3)
+        #expect(verdicts.lookup(write(1, floor: 2), from: LinePair.member) == .forgotten)
+        verdicts.forget { _ in false }
+        #expect(verdicts.count == 0)
     }
 
     @Test("operations in one entry answer and leave what the same ones in entries of their own would")

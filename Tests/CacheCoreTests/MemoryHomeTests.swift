@@ -19,7 +19,7 @@ private struct MemoryWorld {
     var pendingFills: [(key: CacheKey, number: UInt64)] = []
     var pendingAcks: [(key: CacheKey, gid: UInt64)] = []
     /// What each request should be told, by its number.
-    var expectedAnswers: [UInt64: CacheAnswer] = [:]
+    var expectedAnswers: [UInt64: [CacheAnswer]] = [:]
     var expectedValues: [UInt64: [UInt8]?] = [:]
     var model: [CacheKey: CacheCurrent] = [:]
     var number: UInt64 = 0
@@ -63,9 +63,10 @@ private struct MemoryWorld {
                     "read \(number) of \(key): \(String(describing: data.value)), not \(String(describing: expected))"
                 )
             }
-        case .written(let key, let number, _, let answer, _, _, _):
-            if let expected = expectedAnswers.removeValue(forKey: number), expected != answer {
-                wrong.append("write \(number) of \(key): \(answer), not \(expected)")
+        case .written(let key, let number, _, let answer, _, let earlier, _):
+            let answers = earlier.map(\.answer) + [answer]
+            if let expected = expectedAnswers.removeValue(forKey: number), expected != answers {
+                wrong.append("write \(number) of \(key): \(answers), not \(expected)")
             }
         case .invalidate(let key, let gid), .recall(let key, let gid, _, _): pendingAcks.append((key, gid))
         case .refused(_, let number, _, let reason): wrong.append("\(number) was refused: \(reason)")
@@ -83,30 +84,51 @@ private struct MemoryWorld {
             home.receive(Self.member, .read(key, number: number), context, into: &effects)
             return carry(effects)
         }
-        let operation: CacheOperation =
-            switch random.below(6) {
-            case 0: .set(value: Array("\(number)".utf8), expiry: .never, condition: .always, wantsOld: false)
-            case 1: .set(value: Array("\(number)".utf8), expiry: .never, condition: .absent, wantsOld: false)
-            case 2: .remove(condition: .always, wantsOld: true)
-            case 3: .set(value: Array("7".utf8), expiry: .never, condition: .present, wantsOld: true)
-            default: .add(1)
+        let group = drawGroup()
+        var answers: [CacheAnswer] = []
+        var standing = current
+        for operation in group.earlier + [group.operation] {
+            let change = operation.evaluate(standing, now: 1_000)
+            answers.append(change.answer)
+            switch change.effect {
+            case .none: continue
+            case .remove: model[key] = nil
+            case .store(let value, _): model[key] = CacheCurrent(value: value, version: .zero)
             }
-        let change = operation.evaluate(current, now: 1_000)
-        switch change.effect {
-        case .none: break
-        case .remove: model[key] = nil
-        case .store(let value, _): model[key] = CacheCurrent(value: value, version: .zero)
+            standing = model[key] ?? CacheCurrent(value: nil, version: .zero)
         }
-        expectedAnswers[number] = change.answer
+        expectedAnswers[number] = answers
         let write = CacheWrite(
             id: RequestID(origin: 5, number: number),
             floor: 0,
-            operation: operation,
+            earlier: group.earlier,
+            operation: group.operation,
             durability: .replicated,
             held: .nothing
         )
         home.receive(Self.member, .write(key, write), context, into: &effects)
         carry(effects)
+    }
+
+    /// What a node would send together of a few writes.
+    private mutating func drawGroup() -> CallGroup {
+        var calls: [CacheCall] = []
+        for _ in 0...random.below(3) {
+            let kind = CacheCall.Kind.write(drawOperation(), .replicated, token: 0)
+            calls.append(CacheCall(token: 0, kind: kind, deadline: .distantFuture))
+        }
+        let first = calls.removeFirst()
+        return CallGroup(first, &calls, max: 8)
+    }
+
+    private mutating func drawOperation() -> CacheOperation {
+        switch random.below(6) {
+        case 0: .set(value: Array("\(number)".utf8), expiry: .never, condition: .always, wantsOld: false)
+        case 1: .set(value: Array("\(number)".utf8), expiry: .never, condition: .absent, wantsOld: false)
+        case 2: .remove(condition: .always, wantsOld: true)
+        case 3: .set(value: Array("7".utf8), expiry: .never, condition: .present, wantsOld: true)
+        default: .add(1)
+        }
     }
 
     mutating func applyNext() {
@@ -194,6 +216,32 @@ struct MemoryHomeTests {
 
     private func set(_ text: String, expiry: ExpiryChange = .never) -> CacheOperation {
         .set(value: Array(text.utf8), expiry: expiry, condition: .always, wantsOld: false)
+    }
+
+    @Test("operations behind a plain SET meet its value, and nobody asks the memory for what it replaces")
+    func led() {
+        var world = MemoryWorld(seed: 1)
+        var effects = HomeEffects()
+        func write(_ earlier: CacheOperation, _ operation: CacheOperation, _ number: UInt64) -> HomeRequest {
+            let write = CacheWrite(
+                id: RequestID(origin: 5, number: number),
+                floor: 0,
+                earlier: [earlier],
+                operation: operation,
+                durability: .replicated,
+                held: .nothing
+            )
+            return .write(CacheKey("\(number)"), write)
+        }
+        world.home.receive(MemoryWorld.member, write(set("41"), .add(1), 1), world.context, into: &effects)
+        #expect(effects.fills.isEmpty && effects.proposals.count == 1)
+        world.expectedAnswers[1] = [.done, .count(42)]
+        world.carry(effects)
+        world.applyNext()
+        #expect(world.expectedAnswers.isEmpty && world.wrong.isEmpty)
+        effects = HomeEffects()
+        world.home.receive(MemoryWorld.member, write(.add(1), .append([0x30]), 2), world.context, into: &effects)
+        #expect(effects.fills.count == 1 && effects.proposals.isEmpty)
     }
 
     @Test("what is flushed is held until it is released, and written again when Redis has lost it")

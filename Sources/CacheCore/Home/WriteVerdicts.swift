@@ -7,6 +7,14 @@ enum WriteVerdict: Sendable, Equatable {
     case unchanged(CacheAnswer, CacheVersion, earlier: [CacheOutcome])
     /// Nothing was done.
     case refused(HomeRefusal)
+
+    /// Answers that it stands for.
+    var count: Int {
+        switch self {
+        case .unchanged(_, _, let earlier): 1 + earlier.count
+        case .refused: 1
+        }
+    }
 }
 
 /// The verdicts of one reign, which its senders may not have got yet: a repetition that was under way when the first
@@ -26,6 +34,7 @@ struct WriteVerdicts: Sendable {
     }
 
     private(set) var origins = OrderedMap<UInt64, Origin>()
+    /// Answers.
     private(set) var count = 0
     let limit: Int
 
@@ -43,9 +52,11 @@ struct WriteVerdicts: Sendable {
             origin.member = member
             if write.floor > origin.floor {
                 origin.floor = write.floor
-                dropped = origin.verdicts.count
+                for (number, verdict) in origin.verdicts {
+                    guard number < write.floor else { break }
+                    dropped += verdict.count
+                }
                 origin.verdicts.removePrefix(below: write.floor)
-                dropped -= origin.verdicts.count
             }
             if let verdict = origin.verdicts[id.number] {
                 found = .given(verdict)
@@ -60,18 +71,18 @@ struct WriteVerdicts: Sendable {
     /// - Precondition: there is room.
     mutating func note(_ id: RequestID, _ verdict: WriteVerdict) {
         invariant(!isFull, "a verdict was given without room to remember it")
-        let isNew = origins.modify(id.origin) { origin in
+        let added = origins.modify(id.origin) { origin in
             defer { origin.verdicts[id.number] = verdict }
-            return origin.verdicts[id.number] == nil
+            return verdict.count - (origin.verdicts[id.number]?.count ?? 0)
         }
-        if isNew == true { count += 1 }
+        count += added ?? 0
     }
 
     /// Who is no member can ask for nothing any more in this reign.
     mutating func forget(allBut isKept: (CacheMember) -> Bool) {
         for id in origins.keys {
             guard let origin = origins[id], !isKept(origin.member) else { continue }
-            count -= origin.verdicts.count
+            for (_, verdict) in origin.verdicts { count -= verdict.count }
             origins[id] = nil
         }
     }

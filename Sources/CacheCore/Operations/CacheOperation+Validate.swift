@@ -45,13 +45,15 @@ extension CacheOperation {
     /// remove never waits for room in the store, what others come after must not remove (an absent key has one version,
     /// whoever removed it), and old values for many callers would make a long answer.
     var sharedBytes: Int? {
-        var bytes = storedBytes
-        if case .set(_, let expiry, let condition, let wantsOld) = self {
-            if case .after(let milliseconds) = expiry, milliseconds <= 0 { return nil }
-            if wantsOld { return nil }
-            bytes += condition.comparedBytes
+        let bytes = storedBytes
+        guard bytes > 0 else { return nil }
+        switch self {
+        case .set(_, .after(...0), _, _), .set(_, _, _, wantsOld: true): return nil
+        case .set(_, _, let condition, _): return bytes + condition.comparedBytes
+        // Each copies the whole value, however little it adds.
+        case .append, .setRange: return max(bytes, 4 << 10)
+        case .remove, .expire, .add, .addDecimal: return bytes
         }
-        return storedBytes > 0 ? bytes : nil
     }
 
     private static func isTooLong(_ value: [UInt8]) -> Bool { value.count > CacheLimits.valueBytes }

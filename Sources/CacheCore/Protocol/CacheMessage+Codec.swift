@@ -68,7 +68,7 @@ extension CacheWrite {
         self.held = held
         gid = try reader.varint()
         data = try reader.optionalData()
-        token = try reader.varint()
+        token = try reader.token(after: earlier)
     }
 }
 

@@ -72,7 +72,8 @@ package struct CacheWrite: Sendable, Equatable {
     package static let maxOperations = 256
     package static let maxGroupBytes = 64 << 10
 
-    package var needsCurrent: Bool { operation.needsCurrent || earlier.contains(where: \.needsCurrent) }
+    /// Of its first operation: a plain SET in front decides what those behind it meet.
+    package var needsCurrent: Bool { (earlier.first ?? operation).needsCurrent }
 }
 
 package enum PutReason: UInt8, Sendable {

@@ -4,7 +4,8 @@ import Primitives
 /// Writes that go to the home as one: the first of a line's queue, and those behind it that can share its entry of the
 /// log. Where many clients of a node write one key, a commit is for all that came during the one before.
 ///
-/// Reads in between are answered after the group. That is right whoever asked, since nobody has an answer yet.
+/// Reads in between are answered after the group. Nobody has an answer yet, and a client that wants its read to come
+/// before a write of its own waits for the read's answer first, as the front ends do for it.
 struct CallGroup {
     private(set) var calls: [CacheCall?]
     private(set) var earlier: [CacheOperation] = []
@@ -33,8 +34,10 @@ struct CallGroup {
                 left.append(call)
                 continue
             }
-            guard token == 0, durability == self.durability, calls.count < max, let more = next.sharedBytes,
-                bytes + more <= CacheWrite.maxGroupBytes
+            // A plain SET need not wait for a value that only the memory has, so it does not go behind what must.
+            let mayFollow = next.needsCurrent || !(earlier.first ?? operation).needsCurrent
+            guard token == 0, durability == self.durability, mayFollow, calls.count < max,
+                let more = next.sharedBytes, bytes + more <= CacheWrite.maxGroupBytes
             else {
                 left += queue[place...]
                 break

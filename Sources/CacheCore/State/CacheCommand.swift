@@ -110,12 +110,14 @@ extension CacheCommand {
     package init(decoding reader: inout ByteReader) throws(DecodingError) {
         switch try reader.u8() {
         case 1:
+            let key = try reader.cacheKey()
+            let earlier = try reader.earlierOperations()
             self = .write(
-                try reader.cacheKey(),
-                earlier: try reader.earlierOperations(),
+                key,
+                earlier: earlier,
                 try CacheOperation(decoding: &reader),
                 data: try reader.bool() ? try LineData(decoding: &reader) : nil,
-                token: try reader.varint()
+                token: try reader.token(after: earlier)
             )
         case 2: self = .persist(try reader.keyData())
         case 3: self = .expire(try reader.keyVersions())

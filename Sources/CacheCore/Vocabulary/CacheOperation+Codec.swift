@@ -190,6 +190,13 @@ extension ByteReader {
         return operations
     }
 
+    /// A lock's token stands for one operation alone.
+    mutating func token(after earlier: [CacheOperation]) throws(DecodingError) -> UInt64 {
+        let token = try varint()
+        guard token == 0 || earlier.isEmpty else { throw .invalidValue(what: "token of several operations") }
+        return token
+    }
+
     mutating func earlierOutcomes() throws(DecodingError) -> [CacheOutcome] {
         var outcomes: [CacheOutcome] = []
         for _ in 0..<(try count(limit: CacheWrite.maxOperations - 1, "earlier outcomes")) {
