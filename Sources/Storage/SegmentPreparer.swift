@@ -164,6 +164,9 @@ final class SegmentPreparer: Sendable {
     }
 
     /// Makes the file and says how that went. A failure stays visible while it is tried again.
+    ///
+    /// The board never says `.available` while the slot says `.failed`: who is refused finds the reason on the board,
+    /// and who reads there that space is back is not refused. Hence the opposite orders.
     private func prepare() {
         do throws(FileFailure) {
             try make(workPath, bytes, urgent: false)
@@ -172,8 +175,8 @@ final class SegmentPreparer: Sendable {
             board.update { $0.space = .available }
         } catch {
             unlink(workPath)
-            state.update { $0.slot = .failed(error) }
             board.update { $0.space = .full(error) }
+            state.update { $0.slot = .failed(error) }
         }
     }
 
