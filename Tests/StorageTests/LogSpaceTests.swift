@@ -68,6 +68,45 @@ import Testing
         #expect(eventually("it is tried again") { access(later, F_OK) != 0 })
     }
 
+    @Test("nobody is refused for a full disk before it is announced, nor after it is said to have space")
+    func announced() throws {
+        let fault = FaultSwitch()
+        var calls = FileSystemCalls.unsynced
+        calls.fallocate = { fault.trips ? fault.error : Glibc.posix_fallocate($0, off_t($1), off_t($2)) }
+        let opened = try directory.open(calls: calls)
+        let board = LogStatusBoard()
+        var settings = LogSettings.small()
+        settings.preparesInBackground = true
+        let preparer = SegmentPreparer(
+            directory: opened.logPath,
+            settings: settings,
+            files: opened.files,
+            board: board
+        )
+        fault.fail(with: ENOSPC)
+        let isRefused = Monitor(false)
+        let appender = PosixThread {
+            let outcome: Void? = try? preparer.ensureReady()
+            isRefused.update { $0 = outcome == nil }
+        }
+        defer { preparer.stop() }
+        var started = Result<Void, StorageError>.success(())
+        var isEarly = false
+        board.update { _ in
+            // While this holds the board nothing can be announced on it.
+            started = Result { () throws(StorageError) in try preparer.start() }
+            isEarly = isRefused.wait(atMost: 200_000_000) { $0 ? true : nil } ?? false
+        }
+        try started.get()
+        #expect(!isEarly, "refused while the board says that there is space")
+        appender.join()
+        #expect(isRefused.read { $0 })
+        #expect(board.current.space != .available)
+        fault.fail(with: nil)
+        #expect(eventually("space is found again") { board.current.space == .available })
+        try preparer.ensureReady()
+    }
+
     private func releaseSegments() throws {
         let log = try open()
         try log.append(shard: ShardID(1), [.hardState(state(3, vote: 5))])
