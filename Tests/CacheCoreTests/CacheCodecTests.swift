@@ -66,6 +66,29 @@ struct CacheCodecTests {
         }
     }
 
+    @Test("a lock's token stands for one operation: several under one are refused, in a command and in a request")
+    func tokenOfSeveral() throws {
+        func decodes(_ earlier: [CacheOperation], token: UInt64) throws -> (command: Bool, request: Bool) {
+            var (command, request) = (ByteWriter(), ByteWriter())
+            CacheCommand.write(CacheKey("k"), earlier: earlier, .add(1), data: nil, token: token).encode(into: &command)
+            let write = CacheWrite(
+                id: RequestID(origin: 1, number: 1),
+                floor: 0,
+                earlier: earlier,
+                operation: .add(1),
+                durability: .replicated,
+                held: .nothing,
+                token: token
+            )
+            HomeRequest.write(CacheKey("k"), write).encode(into: &request)
+            var (commands, requests) = (ByteReader(command.bytes), ByteReader(request.bytes))
+            return ((try? CacheCommand(decoding: &commands)) != nil, (try? HomeRequest(decoding: &requests)) != nil)
+        }
+        #expect(try decodes([], token: 7) == (true, true))
+        #expect(try decodes([.add(1)], token: 0) == (true, true))
+        #expect(try decodes([.add(1)], token: 7) == (false, false))
+    }
+
     @Test("records of the journal come back; what is cut, longer or changed is never taken for them")
     func journalRecords() throws {
         var samples = CacheSamples(seed: 12)
