@@ -23,10 +23,7 @@ extension LockState {
     /// Reads a snapshot and checks that it is a state that commands could have led to; damage throws and never traps.
     package init(decoding reader: inout ByteReader, limits: LockLimits = LockLimits()) throws(DecodingError) {
         self.init(limits: limits)
-        let version = try reader.u8()
-        guard version == Self.formatVersion else {
-            throw .unknownTag(what: "lock snapshot version", value: UInt64(version))
-        }
+        try reader.version(Self.formatVersion, "lock snapshot")
         digest = try reader.u64()
         namespaces = try reader.table("namespaces") { (reader) throws(DecodingError) in try NamespaceRecord(&reader) }
         owners = try reader.table("owners") { (reader) throws(DecodingError) in try OwnerRecord(&reader) }

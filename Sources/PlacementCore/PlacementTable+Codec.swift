@@ -32,10 +32,7 @@ extension PlacementTable {
 
     /// Reads a table and checks all that `init(version:members:assignments:)` checks, and that the names are in order.
     package init(decoding reader: inout ByteReader) throws(DecodingError) {
-        let format = try reader.u8()
-        guard format == Self.formatVersion else {
-            throw .unknownTag(what: "placement table format", value: UInt64(format))
-        }
+        try reader.version(Self.formatVersion, "placement table")
         let version = try reader.varint()
         let memberCount = try reader.count(limit: PlacementLimits.members, "placement table: members")
         var members: [Name] = []

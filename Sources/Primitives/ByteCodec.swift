@@ -8,12 +8,26 @@ package enum DecodingError: Error, Equatable, Sendable {
     case limitExceeded(what: String)
     /// A tag or value that this version does not know.
     case unknownTag(what: String, value: UInt64)
+    /// In another format than the one that this version reads.
+    case otherVersion(what: String, found: UInt8, known: UInt8)
     /// Text that is not UTF-8.
     case invalidText
     /// Bytes follow the end of the value.
     case trailingBytes
     /// A value outside what its field allows.
     case invalidValue(what: String)
+
+    /// Who wrote what cannot be read, and what an operator does about it.
+    package var remedy: String {
+        switch self {
+        case .otherVersion(_, let found, let known) where found < known:
+            "it was written by an earlier version, in a format that this one does not read: start that version again"
+        case .otherVersion, .unknownTag:
+            "it was written by a newer version: upgrade this node"
+        case .truncated, .limitExceeded, .invalidText, .trailingBytes, .invalidValue:
+            "it is damaged, or was written by a newer version: upgrade this node"
+        }
+    }
 }
 
 /// Appends fixed-width little-endian numbers, LEB128 varints and length-prefixed bytes to an array.
@@ -95,6 +109,12 @@ package struct ByteReader: Sendable {
         guard offset < end else { throw .truncated }
         defer { offset += 1 }
         return bytes[offset]
+    }
+
+    /// The byte that a format begins with.
+    package mutating func version(_ known: UInt8, _ what: String) throws(DecodingError) {
+        let found = try u8()
+        guard found == known else { throw .otherVersion(what: what, found: found, known: known) }
     }
 
     package mutating func bool() throws(DecodingError) -> Bool {

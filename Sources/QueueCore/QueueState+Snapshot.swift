@@ -53,10 +53,7 @@ extension QueueState {
         index: IndexLayout = IndexLayout(),
         applied: LogIndex = LogIndex(.max)
     ) throws(DecodingError) {
-        let version = try reader.u8()
-        guard version == Self.formatVersion else {
-            throw .unknownTag(what: "queue snapshot version", value: UInt64(version))
-        }
+        try reader.version(Self.formatVersion, "queue snapshot")
         self.init(shard: ShardID(try reader.u16()), limits: limits, index: index)
         digest = try reader.u64()
         stamp = try reader.varint()

@@ -51,8 +51,7 @@ package struct CommandEnvelope: Sendable, Equatable {
 
     /// All but the command.
     fileprivate static func head(_ reader: inout ByteReader) throws(DecodingError) -> CommandEnvelope {
-        let version = try reader.u8()
-        guard version == Self.version else { throw .unknownTag(what: "command version", value: UInt64(version)) }
+        try reader.version(Self.version, "command")
         let stamp = try reader.varint()
         let request = RequestID(origin: try reader.u64(), number: try reader.varint())
         let below = try reader.varint()

@@ -12,9 +12,7 @@ extension Replica {
                 let envelope = try state.apply(entry, into: &shardEffects)
                 if case .queue(.publish(let publish)) = envelope?.command { published(publish, entry) }
             } catch {
-                let reason =
-                    "entry \(entry.index) of \(shard) cannot be understood (\(error)); it was written by a newer "
-                halt(reason + "version: upgrade this node", &effects)
+                halt("entry \(entry.index) of \(shard) cannot be understood (\(error)); \(error.remedy)", &effects)
                 return
             }
             deliver(now, &effects)
@@ -84,7 +82,7 @@ extension Replica {
                 state = restored
                 messagesAtSnapshot = restored.queues.messageCount
             } catch {
-                halt("the leader's snapshot of \(shard) cannot be understood (\(error)): upgrade this node", &effects)
+                halt("the leader's snapshot of \(shard) cannot be understood (\(error)); \(error.remedy)", &effects)
                 return
             }
         }

@@ -148,8 +148,7 @@ extension ShardState {
         index: IndexLayout = IndexLayout()
     ) throws(DecodingError) {
         var reader = ByteReader(bytes)
-        let version = try reader.u8()
-        guard version == Self.version else { throw .unknownTag(what: "snapshot version", value: UInt64(version)) }
+        try reader.version(Self.version, "snapshot")
         stamp = try reader.varint()
         applied = LogIndex(try reader.varint())
         history = try reader.u64()

@@ -101,8 +101,7 @@ enum BodyManifestCodec {
     /// Takes the bytes after the length.
     static func decode(_ bytes: [UInt8]) throws(DecodingError) -> [BodySegmentInfo] {
         var reader = ByteReader(bytes)
-        let version = try reader.u8()
-        guard version == Self.version else { throw .unknownTag(what: "manifest version", value: UInt64(version)) }
+        try reader.version(Self.version, "manifest")
         let count = try reader.count(limit: reader.remaining, "body segments")
         var infos: [BodySegmentInfo] = []
         for _ in 0..<count {

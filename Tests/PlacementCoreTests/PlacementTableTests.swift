@@ -84,7 +84,7 @@ struct PlacementTableTests {
         let head: [UInt8] = [1, 1, 2, 1, 0x61, 1, 0x62]
         #expect(try PlacementTable(decoding: head + [1, 1, 0]).members == ["a", "b"])
         let cases: [([UInt8], DecodingError)] = [
-            ([2], .unknownTag(what: "placement table format", value: 2)),
+            ([2], .otherVersion(what: "placement table", found: 2, known: 1)),
             ([1, 1, 0x81, 8], .limitExceeded(what: "placement table: members")),
             ([1, 1, 1, 0x80, 2], .limitExceeded(what: "placement table: node name")),
             ([1, 1, 1, 1, 0xff], .invalidText),

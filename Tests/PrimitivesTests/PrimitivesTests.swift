@@ -40,6 +40,24 @@ struct PrimitivesTests {
         #expect(throws: DecodingError.truncated) { try huge.blob() }
     }
 
+    @Test("another format's first byte is refused, with who wrote it and what to do")
+    func versions() throws {
+        var same = ByteReader([2, 9])
+        try same.version(2, "thing")
+        #expect(same.remaining == 1)
+        let earlier = DecodingError.otherVersion(what: "thing", found: 1, known: 2)
+        var old = ByteReader([1])
+        #expect(throws: earlier) { try old.version(2, "thing") }
+        #expect(earlier.remedy.contains("earlier version") && earlier.remedy.contains("start that version"))
+        let later = DecodingError.otherVersion(what: "thing", found: 3, known: 2)
+        var new = ByteReader([3])
+        #expect(throws: later) { try new.version(2, "thing") }
+        #expect(later.remedy.contains("newer version") && later.remedy.contains("upgrade"))
+        var empty = ByteReader([])
+        #expect(throws: DecodingError.truncated) { try empty.version(2, "thing") }
+        #expect(DecodingError.truncated.remedy.contains("damaged"))
+    }
+
     @Test("names are compared by their bytes, not by Unicode equivalence")
     func names() {
         #expect(Name("é") != Name("e\u{301}"))

@@ -10,8 +10,10 @@ struct HaltTests {
     private let node = NodeID(1)
 
     /// Alone, with an entry in its log that it cannot understand, until it has tried to apply it.
-    private func halted() throws -> (replica: Replica, effects: ReplicaEffects, now: Instant) {
-        let entry = Entry(term: Term(1), index: LogIndex(1), kind: .command, payload: [0xff, 0xff])
+    private func halted(
+        by payload: [UInt8] = [0xff, 0xff]
+    ) throws -> (replica: Replica, effects: ReplicaEffects, now: Instant) {
+        let entry = Entry(term: Term(1), index: LogIndex(1), kind: .command, payload: payload)
         let recovered = RecoveredLog(hardState: HardState(term: Term(1)), snapshot: nil, entries: [entry])
         let configuration = ReplicaConfiguration(
             shard: .system,
@@ -45,6 +47,21 @@ struct HaltTests {
         let change = try #require(effects.roleChange)
         #expect(change.role == .follower && change.leader == nil)
         #expect(!replica.isReadyLeader)
+    }
+
+    @Test("an entry or a snapshot in the format of an earlier version is not taken for a newer one's, nor skipped")
+    func earlierFormat() throws {
+        let replica = try halted(by: [1, 0]).replica
+        #expect(replica.halted?.contains("earlier version") == true)
+        #expect(replica.halted?.contains("newer") == false)
+        #expect(replica.state.applied == .zero)
+        var snapshot = ShardState(shard: .system, limits: ShardLimits()).encoded()
+        _ = try ShardState(decoding: snapshot, shard: .system, limits: ShardLimits())
+        snapshot[0] -= 1
+        let error = #expect(throws: DecodingError.self) {
+            _ = try ShardState(decoding: snapshot, shard: .system, limits: ShardLimits())
+        }
+        #expect(error?.remedy.contains("earlier version") == true)
     }
 
     @Test("it answers requests with its not leading, and nothing else")

@@ -207,13 +207,15 @@ struct Node: Sendable {
             if let arena = store.arena { configuration.index = IndexLayout(makeBlock: { arena.block($0) }) }
             if shard == .system { configuration.proposedPlacement = context.map.table }
             let recovered = store.recovered[index]
-            let replica = try Replica(
-                configuration: configuration,
-                recovered: recovered?.log ?? RecoveredLog(),
-                snapshot: recovered?.snapshotBytes,
-                seed: .random(in: .min ... .max),
-                now: now
-            )
+            let replica = try NodeStartError.naming(shard) { () throws(DecodingError) in
+                try Replica(
+                    configuration: configuration,
+                    recovered: recovered?.log ?? RecoveredLog(),
+                    snapshot: recovered?.snapshotBytes,
+                    seed: .random(in: .min ... .max),
+                    now: now
+                )
+            }
             if let stored = replica.state.placement, stored != context.map.table {
                 throw NodeStartError.placementDiffers(stored: stored.version)
             }
